@@ -160,11 +160,23 @@ def repeatable(module: ModuleType, seed: int) -> Observation:
     return {
         "two runs with equally seeded generators": torch.stack([go(seed), go(seed)]),
         "two runs with differently seeded generators": torch.stack([go(seed), go(seed + 1)]),
+        "eight tokens drawn from equal logits": _first_and_others(module, seed),
     }
+
+
+def _first_and_others(module: ModuleType, seed: int) -> Tensor:
+    """The first of eight equally likely tokens seven times, and the others [2 7]."""
+    model = fixed(module, torch.zeros(_LARGE_VOCAB))
+    generator = torch.Generator().manual_seed(seed)
+    given = torch.zeros(1, 1, dtype=torch.int64)
+    got = module.generate(model, given, 8, generator=generator)
+    drawn = probes.tensor(got, "what generate returns")[0, 1:]
+    return torch.stack([drawn[:1].expand(len(drawn) - 1), drawn[1:]])
 
 
 def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
     return {
+        "eight tokens drawn from equal logits": "different",
         "two runs with equally seeded generators": "the same",
         "two runs with differently seeded generators": "different",
     }

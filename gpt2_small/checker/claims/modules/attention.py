@@ -23,6 +23,8 @@ _DROPPED = "the output of heads that write ones, in training mode with dropout 0
 SUBJECT = Subject(
     "MultiHeadAttention", probes.residual, scales=(1.0, 4.0, 0.1), output_weight=1 / 4
 )
+# The size of a score that masked ones must not outweigh; a mask of -1e4 is far below it.
+_LARGE_SCORE = 1000.0
 # A mask of GPT-2's n_ctx, 1024, would be too small here.
 LONG = Subject("MultiHeadAttention", probes.residual, settings={"n_ctx": 1030})
 
@@ -31,6 +33,24 @@ def causality(module: ModuleType, seed: int) -> Observation:
     """The outputs up to each position when all later positions are replaced."""
     model = SUBJECT.build(module, seed)
     given, other = SUBJECT.values(seed, "causality"), SUBJECT.values(seed, "another future")
+    return futures(lambda inputs: SUBJECT.run(model, inputs), given, other)
+
+
+def outweighed(module: ModuleType, seed: int) -> Observation:
+    """The same where visible scores are -1,000: a finite mask must be far below them."""
+    model = SUBJECT.fresh(module)
+    values = {
+        name: probes.random_parameter(name, shape, seed)
+        for name, shape in SUBJECT.contract().items()
+    }
+    _, _, d_head = values["W_K"].shape
+    for name in ("W_Q", "W_K", "b_K"):
+        values[name] = torch.zeros_like(values[name])
+    values["W_K"][:, 0] = 1.0
+    values["b_Q"] = torch.full_like(values["b_Q"], _LARGE_SCORE / d_head**0.5)
+    probes.load_values(model.eval(), values)
+    given, other = SUBJECT.values(seed, "outweighed"), SUBJECT.values(seed, "another future")
+    given[..., 0], other[..., 0] = -1.0, 1.0
     return futures(lambda inputs: SUBJECT.run(model, inputs), given, other)
 
 
@@ -112,6 +132,13 @@ CLAIMS = (
         "MultiHeadAttention",
         "no position depends on a later one",
         causality,
+        summary=how_far_moved,
+        expect=nothing_moves,
+    ),
+    Claim(
+        "MultiHeadAttention",
+        "no later position counts where visible scores are very small",
+        outweighed,
         summary=how_far_moved,
         expect=nothing_moves,
     ),

@@ -236,6 +236,27 @@ MISTAKES = [
         hints=_OPTIONS_HINTS,
     ),
     Mistake(
+        id="generate-same-random-numbers-each-step",
+        component=PART,
+        old=_LOOP,
+        new=(
+            "start = None if generator is None else generator.get_state()\n"
+            "        for _ in range(max_new_tokens):\n"
+            "            if start is not None:\n"
+            "                generator.set_state(start)"
+        ),
+        sentence="draws every token with the same random numbers",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-samples-probabilities",
+        component=PART,
+        old=_LAST,
+        new="                logits[:, -1].softmax(dim=-1),\n",
+        sentence="hands probabilities to sample, which takes their softmax again",
+        hints=_POSITION_HINTS,
+    ),
+    Mistake(
         id="generate-new-tokens-only",
         component=PART,
         old=_RESTORE,

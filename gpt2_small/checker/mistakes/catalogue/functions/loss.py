@@ -68,8 +68,18 @@ MISTAKES = [
         id="loss-two-ahead",
         component=PART,
         old=_TARGETS,
-        new="targets = tokens.roll(-2, dims=1)[:, : seq_tokens - 1]",
+        new="targets = tokens[:, 2:]",
+        also=((_PREDICTIONS, "predictions = logits[:, : seq_tokens - 2]"),),
         sentence="scores every position against the token two places later",
+        hints=_SHIFT_HINTS,
+    ),
+    Mistake(
+        id="loss-targets-rolled",
+        component=PART,
+        old=_TARGETS,
+        new="targets = tokens.roll(-1, dims=1)[:, :seq]",
+        also=((_PREDICTIONS, "predictions = logits"),),
+        sentence="scores the last position against the first token, as roll(-1) does",
         hints=_SHIFT_HINTS,
     ),
     Mistake(
@@ -148,6 +158,18 @@ MISTAKES = [
         old=_PREDICTIONS,
         new="predictions = (logits[:, : seq_tokens - 1].softmax(dim=-1) + 1e-8).log()",
         sentence="takes the logarithm of a softmax with a small number added",
+        hints=_LOGS_HINTS,
+    ),
+    Mistake(
+        id="loss-small-number-in-the-logarithm",
+        component=PART,
+        old=_CALL,
+        new=(
+            "    shares = predictions.softmax(dim=-1).gather(-1, targets.unsqueeze(-1))\n"
+            "    return -(shares + 1e-10).log().mean()\n"
+            "    return F.cross_entropy(\n"
+        ),
+        sentence="adds a small number before the logarithm, which limits the loss",
         hints=_LOGS_HINTS,
     ),
     Mistake(
@@ -305,6 +327,14 @@ MISTAKES = [
         old=_FLAT,
         new=('        rearrange(predictions, "batch seq d_vocab -> (seq batch) d_vocab"),\n'),
         sentence="flattens predictions and targets in different orders",
+        hints=_PAIRS_HINTS,
+    ),
+    Mistake(
+        id="loss-targets-flattened-by-position",
+        component=PART,
+        old=_END,
+        new=_END.replace("-> (batch seq)", "-> (seq batch)"),
+        sentence="flattens the targets position by position, but the predictions row by row",
         hints=_PAIRS_HINTS,
     ),
     Mistake(

@@ -94,6 +94,25 @@ MISTAKES = [
         hints=_WHICH_HINTS,
     ),
     Mistake(
+        id="parameter-groups-gains-forgotten",
+        component=PART,
+        old=_APPEND,
+        new=(
+            'if name.split(".")[-1] != "w":\n'
+            "            (matrices if is_matrix else vectors).append(parameter)"
+        ),
+        sentence="puts the gains of LayerNorm into no group",
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-all-but-norms-decay",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = not name.split(".")[-2].startswith("ln")',
+        sentence="lets all but the parameters of LayerNorms decay, biases too",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
         id="parameter-groups-biases-decay",
         component=PART,
         old=_MATRIX,

@@ -58,6 +58,14 @@ MISTAKES = [
         hints=_RISE_HINTS,
     ),
     Mistake(
+        id="schedule-warm-up-from-zero",
+        component=PART,
+        old=_WARM_UP,
+        new="return peak * step / max(warmup_steps - 1, 1)",
+        sentence="begins its warm-up with a rate of 0, and divides by warmup_steps - 1",
+        hints=_RISE_HINTS,
+    ),
+    Mistake(
         id="schedule-warm-up-one-longer",
         component=PART,
         old=_WARM_UP,
@@ -178,6 +186,24 @@ MISTAKES = [
         old=_PROGRESS,
         new="progress = 1.0 if step >= last_step else (step - peak_step) / last_step",
         sentence="divides by the number of all steps instead of those after the warm-up",
+        hints=_FALL_HINTS,
+    ),
+    Mistake(
+        id="schedule-cosine-of-all-steps",
+        component=PART,
+        old=_PROGRESS,
+        new="progress = min((step - peak_step) / total_steps, 1.0)",
+        sentence="divides by total_steps instead of the number of steps after the warm-up",
+        hints=_FALL_HINTS,
+    ),
+    Mistake(
+        id="schedule-progress-in-whole-numbers",
+        component=PART,
+        old=_PROGRESS,
+        new=(
+            "progress = 1.0 if step >= last_step else (step - peak_step) // (last_step - peak_step)"
+        ),
+        sentence="divides whole numbers for the progress, which gives 0",
         hints=_FALL_HINTS,
     ),
     Mistake(

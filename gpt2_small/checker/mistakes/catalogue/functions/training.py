@@ -231,6 +231,27 @@ MISTAKES = [
         hints=_RATES_HINTS,
     ),
     Mistake(
+        id="train-rate-multiplied-and-told",
+        component=PART,
+        old=_SET,
+        new=('        for group in optimizer.param_groups:\n            group["lr"] *= rate\n'),
+        also=((_RECORD, _RECORD.replace("rate,", 'group["lr"],')),),
+        sentence="multiplies the optimiser's rate by the schedule's, step after step",
+        hints=_RATES_HINTS,
+    ),
+    Mistake(
+        id="train-rate-times-the-first",
+        component=PART,
+        old=_SET,
+        new=(
+            "        for group in optimizer.param_groups:\n"
+            '            group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate\n'
+        ),
+        also=((_RECORD, _RECORD.replace("rate,", 'group["lr"],')),),
+        sentence="multiplies the schedule's rate by the optimiser's first one, as LambdaLR does",
+        hints=_RATES_HINTS,
+    ),
+    Mistake(
         id="train-rate-added",
         component=PART,
         old=_SET,

@@ -174,6 +174,14 @@ MISTAKES = [
         hints=_SHARE_HINTS,
     ),
     Mistake(
+        id="train-step-share-of-tokens-in-targets",
+        component=PART,
+        old=_WEIGHTED,
+        new="weighted_loss = loss(model, batch) * (batch.numel() / tokens)",
+        sentence="divides the tokens of a micro-batch by the number of targets",
+        hints=_SHARE_HINTS,
+    ),
+    Mistake(
         id="train-step-divided-twice",
         component=PART,
         old=_WEIGHTED,
@@ -295,6 +303,21 @@ MISTAKES = [
             "norm_type=math.inf).item()"
         ),
         sentence="clips by the largest number instead of the norm",
+        hints=_CLIP_HINTS,
+    ),
+    Mistake(
+        id="train-step-clips-by-sum-of-norms",
+        component=PART,
+        old=_CLIP,
+        new=(
+            "gradients = [p.grad for p in model.parameters() if p.grad is not None]\n"
+            "    total = torch.stack([gradient.norm() for gradient in gradients]).sum()\n"
+            "    if total > max_grad_norm:\n"
+            "        for gradient in gradients:\n"
+            "            gradient.mul_(max_grad_norm / total)\n"
+            "    grad_norm = total.item()"
+        ),
+        sentence="adds the norms of the parameters instead of their squares",
         hints=_CLIP_HINTS,
     ),
     Mistake(

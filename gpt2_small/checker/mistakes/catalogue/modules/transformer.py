@@ -94,6 +94,26 @@ MISTAKES = [
         hints=_INPUT_HINTS,
     ),
     Mistake(
+        id="transformer-positions-by-token-embedding",
+        component=PART,
+        old=_POS,
+        new=(
+            "pos_embed = self.hook_pos_embed(\n"
+            "            self.embed(torch.arange(tokens.shape[1], device=tokens.device)\n"
+            "                       .expand_as(tokens)))"
+        ),
+        sentence="looks positions up in the token embedding",
+        hints=_INPUT_HINTS,
+    ),
+    Mistake(
+        id="transformer-embeddings-detached",
+        component=PART,
+        old=_SUM,
+        new="residual = self.embed_dropout(embed + pos_embed).detach()",
+        sentence="cuts the gradient off after the embeddings",
+        hints=_INPUT_HINTS,
+    ),
+    Mistake(
         id="transformer-positions-in-every-block",
         component=PART,
         old=_RUN,

@@ -224,6 +224,14 @@ MISTAKES = [
         hints=_MASK_HINTS,
     ),
     Mistake(
+        id="attention-mask-filled-with-minus-1000",
+        component=PART,
+        old=_SCORES,
+        new=_FILL.format("-1e3"),
+        sentence="fills the masked scores with -1000, which very small visible scores fall below",
+        hints=_MASK_HINTS,
+    ),
+    Mistake(
         id="attention-mask-added-as-one",
         component=PART,
         old=_SCORES,
@@ -459,6 +467,30 @@ MISTAKES = [
             "        pattern = self.hook_pattern(exponentials / exponentials.sum())"
         ),
         sentence="divides the exponentials by their sum over the whole batch",
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
+        id="attention-exponentials-overflow",
+        component=PART,
+        old=_PATTERN,
+        new=(
+            "exponentials = self.hook_attn_scores(scores).exp()\n"
+            "        total = exponentials.sum(dim=-1, keepdim=True)\n"
+            "        pattern = self.hook_pattern(exponentials / total)"
+        ),
+        sentence="takes exponentials without subtracting the maximum, which overflow",
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
+        id="attention-exponentials-of-one-maximum",
+        component=PART,
+        old=_PATTERN,
+        new=(
+            "exponentials = (self.hook_attn_scores(scores) - scores.max()).exp()\n"
+            "        total = exponentials.sum(dim=-1, keepdim=True)\n"
+            "        pattern = self.hook_pattern(exponentials / total)"
+        ),
+        sentence="subtracts one maximum from all scores instead of each row's own",
         hints=_SOFTMAX_HINTS,
     ),
     Mistake(
