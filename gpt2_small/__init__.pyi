@@ -305,7 +305,8 @@ def learning_rate(
     "SGDR", section 3, with the warm-up and the final tenth of Brown et al. 2020, "Language Models
     are Few-Shot Learners", appendix B).
 
-    Raises ValueError for a rate, a fraction or numbers of steps that make no schedule.
+    Raises ValueError for a rate, a fraction or numbers of steps that make no schedule. A warm-up of
+    all steps makes one, whose last rate is the peak.
     """
 
 def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
