@@ -160,14 +160,16 @@ def repeatable(module: ModuleType, seed: int) -> Observation:
     return {
         "two runs with equally seeded generators": torch.stack([go(seed), go(seed)]),
         "two runs with differently seeded generators": torch.stack([go(seed), go(seed + 1)]),
-        "eight tokens drawn from equal logits": _first_and_others(module, seed),
+        "eight tokens drawn from equal logits": _first_and_others(
+            module, torch.Generator().manual_seed(seed)
+        ),
+        "eight tokens drawn from equal logits without a generator": _first_and_others(module, None),
     }
 
 
-def _first_and_others(module: ModuleType, seed: int) -> Tensor:
+def _first_and_others(module: ModuleType, generator: torch.Generator | None) -> Tensor:
     """The first of eight equally likely tokens seven times, and the others [2 7]."""
     model = fixed(module, torch.zeros(_LARGE_VOCAB))
-    generator = torch.Generator().manual_seed(seed)
     given = torch.zeros(1, 1, dtype=torch.int64)
     got = module.generate(model, given, 8, generator=generator)
     drawn = probes.tensor(got, "what generate returns")[0, 1:]
@@ -177,19 +179,24 @@ def _first_and_others(module: ModuleType, seed: int) -> Tensor:
 def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
     return {
         "eight tokens drawn from equal logits": "different",
+        "eight tokens drawn from equal logits without a generator": "different",
         "two runs with equally seeded generators": "the same",
         "two runs with differently seeded generators": "different",
     }
 
 
 def modes(module: ModuleType, seed: int) -> Observation:
-    """Whether dropout is off during generation, and every module's mode is restored."""
+    """Whether the model is in evaluation mode meanwhile, and every module's mode is restored."""
     seen: dict[str, Entry] = {}
     for training in (True, False):
-        model = model_of(module, seed, dropout=0.4).train(training)
+        model, meanwhile = model_of(module, seed, dropout=0.4).train(training), set[bool]()
+        model.register_forward_pre_hook(lambda m, _, modes=meanwhile: modes.add(m.training))
         got = module.generate(model, prompt(seed, 4), 6, temperature=0.0)
         before = "training" if training else "evaluation"
         seen[f"the tokens of a model in {before} mode with dropout"] = got
+        seen[f"the mode meanwhile of a model in {before} mode"] = (
+            "training" if True in meanwhile else "evaluation"
+        )
         found = {each.training for each in model.modules()}
         seen[f"the mode of a model that was in {before} mode"] = (
             "training in some modules alone"

@@ -183,6 +183,7 @@ _DRAWN = (
     ("differently seeded generators", "different"),
     ("torch's generator with equal seeds", "the same"),
     ("torch's generator with different seeds", "different"),
+    ("torch's generator in two calls", "different"),
 )
 
 
@@ -200,9 +201,15 @@ def chance(module: ModuleType, seed: int) -> Observation:
         return tokens
 
     seen: dict[str, Entry] = {}
-    for (source, _), again in zip(_DRAWN, (0, 1, 0, 1), strict=True):
-        how = draw_from_torch if source.startswith("torch") else draw
-        seen[f"draws from {source}"] = torch.stack([how(seed), how(seed + again)])
+    pairs = [
+        (draw(seed), draw(seed)),
+        (draw(seed), draw(seed + 1)),
+        (draw_from_torch(seed), draw_from_torch(seed)),
+        (draw_from_torch(seed), draw_from_torch(seed + 1)),
+        (draw_from_torch(seed), tokens_of(module, rows)),
+    ]
+    for (source, _), pair in zip(_DRAWN, pairs, strict=True):
+        seen[f"draws from {source}"] = torch.stack(pair)
     return seen
 
 

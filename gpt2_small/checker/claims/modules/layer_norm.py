@@ -29,8 +29,20 @@ def other_epsilon(module: ModuleType, seed: int) -> Observation:
     return {"the output with layer_norm_eps = 0.02": SUBJECT.run(model, given)}
 
 
+def large_mean(module: ModuleType, seed: int) -> Observation:
+    """The output for a mean of 100; the difference of two squares is rounded there.
+
+    E[x^2] - E[x]^2 is right in exact arithmetic: this fails no part.
+    """
+    model = SUBJECT.build(module, seed)
+    given = SUBJECT.values(seed, "large mean") + 100.0
+    name = "the output for a mean of 100, where E[x^2] - E[x]^2 loses its digits,"
+    return {name: SUBJECT.run(model, given)}
+
+
 CLAIMS = (
     *module_claims(SUBJECT),
     Claim("LayerNorm", "a constant row gives the bias, not NaN", constant_rows),
+    Claim("LayerNorm", "correct output for a large mean", large_mean, required=False),
     Claim("LayerNorm", "epsilon is config.layer_norm_eps", other_epsilon),
 )

@@ -224,8 +224,11 @@ def listening(model: nn.Module) -> Iterator[dict[str, Tensor]]:
 
 def _keep(heard: dict[str, Tensor], name: str) -> Callable[..., None]:
     def hook(_tap: nn.Module, _inputs: Any, activation: Any) -> None:
-        if isinstance(activation, Tensor):
-            heard[name] = activation.detach().clone()
+        if not isinstance(activation, Tensor):
+            return
+        if name in heard and not torch.equal(heard[name], activation):
+            raise Failure(f"{name} taps two different activations in one forward pass")
+        heard[name] = activation.detach().clone()
 
     return hook
 

@@ -249,6 +249,18 @@ MISTAKES = [
         hints=_OPTIONS_HINTS,
     ),
     Mistake(
+        id="generate-seeds-torch-each-step",
+        component=PART,
+        old=_MODEL,
+        new=(
+            "logits = model(tokens[:, -config.n_ctx :])\n"
+            "            if generator is None:\n"
+            "                torch.manual_seed(1337)"
+        ),
+        sentence="seeds torch before every token, so that all get the same random numbers",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
         id="generate-samples-probabilities",
         component=PART,
         old=_LAST,
@@ -383,6 +395,14 @@ MISTAKES = [
         old=_EVAL,
         new="",
         sentence="leaves the model in training mode, so that dropout acts",
+        hints=_MODE_HINTS,
+    ),
+    Mistake(
+        id="generate-children-in-evaluation-alone",
+        component=PART,
+        old=_EVAL,
+        new="    for child in model.children():\n        child.eval()\n",
+        sentence="switches only the parts of the model to evaluation mode, not the model itself",
         hints=_MODE_HINTS,
     ),
     Mistake(

@@ -504,6 +504,17 @@ MISTAKES = [
         hints=_CHANCE_HINTS,
     ),
     Mistake(
+        id="sample-restarts-torchs-generator",
+        component=PART,
+        old=_DRAW,
+        new=(
+            "generator = generator or torch.Generator().manual_seed(torch.initial_seed())\n"
+            "    rank = torch.multinomial(probabilities, num_samples=1, generator=generator)"
+        ),
+        sentence="draws the same tokens in every call without a generator",
+        hints=_CHANCE_HINTS,
+    ),
+    Mistake(
         id="sample-keeps-axis",
         component=PART,
         old=_RESULT,

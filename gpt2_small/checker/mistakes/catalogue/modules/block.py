@@ -355,6 +355,14 @@ MISTAKES = [
         hints=_TAPS_HINTS,
     ),
     Mistake(
+        id="block-taps-attention-at-mlp-out",
+        component=PART,
+        old=_ATTN,
+        new="attn_out = self.hook_mlp_out(self.attn(self.ln1(resid_pre)))",
+        sentence="taps attention's output at hook_mlp_out, too",
+        hints=_TAPS_HINTS,
+    ),
+    Mistake(
         id="block-tap-mid-before-attention",
         component=PART,
         old=_MID,
