@@ -36,7 +36,7 @@ def work(task: ChildTask, sender: int, time_limit: TimeLimit) -> None:
         write_frame(sender, json.dumps(_proposed(task)).encode())
         return
     module = load(task)
-    stand_in(module, task.parts, _other_parts(task))
+    stand_in(module, task.parts, _other_parts(task), exercise_sets.find(task.exercises))
     if task.work == "look":
         with other_axes(task.axes):
             _look(task, module, sender, time_limit)

@@ -254,3 +254,30 @@ def test_the_line_behind_a_claim_about_a_special_case_is_quoted(
 ) -> None:
     report = check_text(tmp_path, text, part).reports[part]
     assert quoted in report.location[-1]
+
+
+def test_shares_rounded_to_float32_are_accepted(tmp_path: Path) -> None:
+    verdict, _ = checked(
+        tmp_path,
+        "train_step",
+        ("(batch[:, 1:].numel() / tokens)", "torch.tensor(batch[:, 1:].numel() / tokens).item()"),
+    )
+    assert verdict.exit_code == 0
+
+
+def test_a_forward_pass_that_decides_the_exchange_alone_gets_a_remark(tmp_path: Path) -> None:
+    verdict, _ = checked(
+        tmp_path,
+        "train_step",
+        (
+            "        with synchronised(model, last=number == len(batches)):\n"
+            "            weighted_loss = loss(model, batch) * (batch[:, 1:].numel() / tokens)\n",
+            "        weighted_loss = loss(model, batch) * (batch[:, 1:].numel() / tokens)\n"
+            "        with synchronised(model, last=number == len(batches)):\n",
+        ),
+    )
+    remarks = [r.message for r in verdict.results if r.message.startswith(REMARK)]
+    assert remarks == [
+        f"{REMARK}the number of gradient exchanges in a step of three micro-batches is 3; "
+        "it should be at most 1"
+    ]

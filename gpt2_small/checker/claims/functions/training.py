@@ -99,7 +99,7 @@ def schedule(module: ModuleType, seed: int) -> Observation:
     model = fresh_model(module, seed)
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() == 1]
-    optimizer = torch.optim.SGD([{"params": matrices}, {"params": vectors}], lr=9.0)
+    optimizer = torch.optim.SGD([{"params": matrices, "lr": 9.0}, {"params": vectors, "lr": 4.0}])
     used: list[list[float]] = []
     optimizer.register_step_pre_hook(
         lambda o, *_: used.append([float(group["lr"]) for group in o.param_groups])

@@ -1,5 +1,6 @@
 """State the claims about MultiHeadAttention: the shared ones, dropout, and causality."""
 
+import math
 from types import ModuleType
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor, nn
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.modules.dropout import (
     DROPOUT,
+    OWN,
     dropout_claims,
     output_zeros_claim,
     share,
+    shared,
 )
 from gpt2_small.checker.claims.modules.every_module import module_claims
 from gpt2_small.checker.claims.observing import probes
@@ -18,6 +21,7 @@ from gpt2_small.checker.claims.observing.causality import futures, how_far_moved
 from gpt2_small.checker.claims.observing.observation import Estimate, Observation
 from gpt2_small.checker.claims.observing.subject import Subject
 
+_ENTRIES = "the dropped entries of the pattern"
 _DROPPED = "the output of heads that write ones, in training mode with dropout 0.25"
 
 SUBJECT = Subject(
@@ -112,14 +116,28 @@ def dropped_shares(seen: Observation) -> Observation:
     zero = output.unflatten(-1, (probes.SIZES["n_heads"], -1)) == 0
     silent = zero.all(dim=-1)
     return {
+        _ENTRIES: _shared_entries(output.double().unflatten(-1, (probes.SIZES["n_heads"], -1))),
         "the share of heads whose output is 0 at the first position": share(silent[:, 0]),
         "the share of heads whose output is 0 at the eleventh position": share(silent[:, -1]),
         "the share of zeros in the output at the eleventh position": share(zero[:, -1]),
     }
 
 
+def _shared_entries(output: Tensor) -> str:
+    """Whether rows or heads [batch seq head d_head] drop the same entries, in words.
+
+    The largest number of a head is the share of the entries that it kept, but for a factor.
+    """
+    kept = output[:, -1].amax(dim=-1)
+    if (kept - kept[0, 0]).abs().max() > 1e-4:
+        return shared(kept, ("row", "head"))
+    is_whole = any(math.isclose(kept[0, 0], one, abs_tol=1e-4) for one in (1, 1 / (1 - DROPOUT)))
+    return OWN if is_whole else "the same in every row and head"
+
+
 def expected_dropped(_reference: ModuleType, _seed: int) -> Observation:
     return {
+        _ENTRIES: OWN,
         "the share of heads whose output is 0 at the first position": Estimate(DROPOUT),
         "the share of heads whose output is 0 at the eleventh position": Estimate(0.0),
         "the share of zeros in the output at the eleventh position": Estimate(DROPOUT),

@@ -22,6 +22,9 @@ _TRAINED = "the outputs in training mode with dropout 0.25"
 _ACTS = "the number of elements that dropout zeroes in training mode"
 _BIAS = "the relative change of the mean output by dropout"
 _ZEROS = "the share of zeros in the output in training mode with dropout 0.25"
+_WHICH = "the zeros in the output in training mode"
+_EQUAL = 1e-4
+OWN = "drawn anew for each"
 _KEPT = "the mean distance of the other elements from the output without dropout, over 0.75"
 
 
@@ -154,7 +157,11 @@ def output_zeros_claim(
         name,
         partial(zeros, subject, build),
         summary=shares_of_zeros,
-        expect=lambda _reference, _seed: {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)},
+        expect=lambda _reference, _seed: {
+            _ZEROS: Estimate(DROPOUT),
+            _WHICH: OWN,
+            _KEPT: Estimate(0.0),
+        },
         group="dropout",
     )
 
@@ -173,8 +180,24 @@ def zeros(
 
 
 def shares_of_zeros(seen: Observation) -> Observation:
-    zeroed, distance = dropped(_double(seen[_PLAIN]), _double(seen[_TRAINED]))
-    return {_ZEROS: zeroed, _KEPT: distance}
+    output = _double(seen[_TRAINED])
+    zeroed, distance = dropped(_double(seen[_PLAIN]), output)
+    return {
+        _ZEROS: zeroed,
+        _WHICH: shared((output == 0).double(), ("row", "position")),
+        _KEPT: distance,
+    }
+
+
+def shared(dropped: Tensor, axes: tuple[str, str]) -> str:
+    """Along which of the two first axes what is dropped is the same, in words.
+
+    dropped: numbers that dropout changes; if all are equal, nothing is said.
+    """
+    moved = [(dropped - dropped.narrow(n, 0, 1)).abs().amax().item() for n in range(2)]
+    is_constant = (dropped - dropped.flatten()[0]).abs().amax().item() < _EQUAL
+    same = [axis for axis, most in zip(axes, moved, strict=True) if most < _EQUAL]
+    return f"the same in every {' and '.join(same)}" if same and not is_constant else OWN
 
 
 def dropped(plain: Tensor, output: Tensor) -> tuple[Estimate, Estimate]:

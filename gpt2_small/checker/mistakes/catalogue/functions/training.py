@@ -252,6 +252,18 @@ MISTAKES = [
         hints=_RATES_HINTS,
     ),
     Mistake(
+        id="train-rate-scaled",
+        component=PART,
+        old=_SET,
+        new=(
+            '        scale = rate / optimizer.param_groups[0]["lr"]\n'
+            "        for group in optimizer.param_groups:\n"
+            '            group["lr"] *= scale\n'
+        ),
+        sentence="scales the rates of all groups instead of setting them",
+        hints=_RATES_HINTS,
+    ),
+    Mistake(
         id="train-rate-added",
         component=PART,
         old=_SET,

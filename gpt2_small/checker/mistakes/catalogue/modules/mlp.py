@@ -416,6 +416,23 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="mlp-dropout-same-for-all-rows",
+        component=PART,
+        old=_END,
+        new="return output * self.output_dropout(torch.ones_like(output[:1]))",
+        sentence="drops the same elements in every row of the batch",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
+        id="mlp-dropout-of-its-input",
+        component=PART,
+        old=_PRE,
+        new=_PRE.replace("residual", "self.output_dropout(residual)"),
+        also=((_END, "return output"),),
+        sentence="drops elements of its input instead of its output",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="mlp-dropout-in-evaluation",
         component=PART,
         old=_END,

@@ -68,6 +68,22 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="attention-pattern-dropout-same-for-all-heads",
+        component=PART,
+        old=_DROPPED,
+        new="pattern * self.pattern_dropout(torch.ones_like(pattern[:, :1])),",
+        sentence="drops the same entries of the pattern in every head",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
+        id="attention-pattern-dropout-same-for-all",
+        component=PART,
+        old=_DROPPED,
+        new="pattern * self.pattern_dropout(torch.ones_like(pattern[:1, :1])),",
+        sentence="drops the same entries of the pattern in every row and head",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="attention-output-dropout-missing",
         component=PART,
         old=_OUTPUT,
