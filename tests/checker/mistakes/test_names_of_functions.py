@@ -281,3 +281,42 @@ def test_a_forward_pass_that_decides_the_exchange_alone_gets_a_remark(tmp_path: 
         f"{REMARK}the number of gradient exchanges in a step of three micro-batches is 3; "
         "it should be at most 1"
     ]
+
+
+UNSYNCHRONISED = ("with synchronised(model, last=number == len(batches))", "if True")
+EQUAL_SHARES = ("* (batch[:, 1:].numel() / tokens)", "/ len(batches)")
+CLIPS_TO_ONE = (
+    "clip_grad_norm_(model.parameters(), max_grad_norm)",
+    "clip_grad_norm_(model.parameters(), 1.0)",
+)
+LAST_LOSS = ("torch.stack(losses).sum().item()", "losses[-1].item() * len(batches)")
+ZEROED_AFTERWARDS = (
+    ("    optimizer.zero_grad()\n", ""),
+    ("    optimizer.step()\n", "    optimizer.step()\n    optimizer.zero_grad()\n"),
+)
+TRAIN_TRIPLE = (
+    ("tokens += result.tokens", "tokens = result.tokens"),
+    ("        model.train()\n", "        print(step)\n"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "edits", "names"),
+    [
+        ("train_step", (UNSYNCHRONISED, EQUAL_SHARES, CLIPS_TO_ONE),
+         {"train-step-equal-shares", "train-step-clips-to-one"}),
+        ("train_step", (EQUAL_SHARES, LAST_LOSS, *ZEROED_AFTERWARDS),
+         {"train-step-gradient-equal-shares", "train-step-tells-last-loss",
+          "train-step-zeroed-after-update"}),
+        ("train", TRAIN_TRIPLE,
+         {"train-tokens-of-step-alone", "train-mode-not-set", "train-prints"}),
+    ],
+    ids=["two beside a remark", "three of a step", "three of a training"],
+)  # fmt: skip
+def test_all_mistakes_of_a_training_are_named(
+    tmp_path: Path, part: str, edits: tuple[tuple[str, str], ...], names: set[str]
+) -> None:
+    _, report = checked(tmp_path, part, *edits)
+    assert set(report.mistakes) == names
+    assert "This explains every result exactly" in report.naming

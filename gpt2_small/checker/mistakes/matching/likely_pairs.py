@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
+from gpt2_small.checker.claims.judging.tolerances import ALIKE
+from gpt2_small.checker.claims.observing.observation import entry_distance
 from gpt2_small.checker.mistakes.lines.effects.training_lines import suggested
 from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.matching.wrong_references import explained_alone
@@ -46,21 +48,45 @@ def likely_pairs(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> It
     most_evident, most_explaining = _COSTLY.get(part.part, usual)
     tried: set[frozenset[str]] = set()
     yield from _untried(itertools.combinations(ordered[:_NEAREST], 2), tried)
-    yield from itertools.islice(_untried(_complementary(part, ordered, key), tried), _COMPLEMENTARY)
+    yield from itertools.islice(_untried(complementary(part, ordered, key), tried), _COMPLEMENTARY)
     evident = _evident(part)
     if not evident:
         most_explaining += most_evident
+        evident = list(ordered[:1])
     yield from itertools.islice(_untried(_with_each(evident, ordered), tried), most_evident)
     explaining = _untried(_explaining(part, ordered, key), tried)
     yield from itertools.islice(explaining, most_explaining)
 
 
-def _complementary(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> Iterator[Pair]:
-    """Pairs of a mistake that explains the first failed check, and one that explains another."""
+def complementary(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> Iterator[Pair]:
+    """Pairs of a mistake that explains the first failed check, and one that explains another.
+
+    After those, pairs with one that explains single wrong entries of the next failed check.
+    """
     for first in (m for m in ordered if explains_alone(part, m, key)):
         others = (name for name in part.failed_in("function") if not part.raised(name))
-        for name in [name for name in others if not part.explains_one((first,), name)]:
+        left = [name for name in others if not part.explains_one((first,), name)]
+        for name in left:
             yield from ((first, m) for m in ordered if explains_alone(part, m, name))
+        if is_costly(part.part):
+            for name in left[:1]:
+                yield from ((first, m) for m in explaining_some(part, ordered, name))
+
+
+def explaining_some(part: ObservedPart, ordered: Sequence[Mistake], name: str) -> list[Mistake]:
+    """The mistakes with wrong entries of a check, those with most of them first."""
+    seen, right = {name: part.seen[name]}, part.wrong.seen((), name)
+    wrong = {
+        entry
+        for entry, value in seen[name].items()
+        if entry_distance(value, right.get(entry), ALIKE) > 1
+    }
+    explained = {
+        m.id: sum(entry in wrong for _, entry in explained_alone(part.wrong, m, seen))
+        for m in ordered
+    }
+    found = [m for m in ordered if explained[m.id]]
+    return sorted(found, key=lambda m: -explained[m.id])
 
 
 def explains_alone(part: ObservedPart, mistake: Mistake, name: str) -> bool:

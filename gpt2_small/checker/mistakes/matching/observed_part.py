@@ -161,11 +161,20 @@ class ObservedPart:
                     for name in raised
                 ):
                     return False
-            numeric = [name for name in self.names_of(group) if not self.raised(name)]
+            numeric = [
+                name
+                for name in self.names_of(group)
+                if not self.raised(name) and not self._is_remark(name)
+            ]
             numeric.sort(key=lambda name: name not in failed)  # failed checks are tried first
             return all(self.fits(mistakes, name) for name in numeric)
         except EditDoesNotFit:
             return False
+
+    def _is_remark(self, name: str) -> bool:
+        """Whether a check can only make a remark, and observes no numbers of the function."""
+        is_computed = any(isinstance(value, Tensor) for value in self.seen[name].values())
+        return not (is_computed or self.wrong.checks[name].required or name in self.failed)
 
     def explains_one(self, mistakes: tuple[Mistake, ...], name: str) -> bool:
         """Whether one check's observations of these mistakes equal the file's."""

@@ -12,7 +12,12 @@ from gpt2_small.checker.mistakes.lines.effects.first_effect import (
     makes_the_same_steps,
 )
 from gpt2_small.checker.mistakes.matching.drawn_rows import FEW_ROWS
-from gpt2_small.checker.mistakes.matching.likely_pairs import likely_pairs
+from gpt2_small.checker.mistakes.matching.likely_pairs import (
+    complementary,
+    explaining_some,
+    is_costly,
+    likely_pairs,
+)
 from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.matching.partial_explanation import explain_partly
 from gpt2_small.checker.mistakes.matching.wrong_references import (
@@ -24,6 +29,8 @@ from gpt2_small.checker.mistakes.mistake import Mistake
 # The number of pairs tried after one that explains the function but not all groups.
 _FURTHER_PAIRS = 20
 
+# The numbers of pairs that are extended by a third mistake, and of mistakes tried for it.
+_TRIED = 6
 # The number of explanations of the first failed checks that are extended to the next one.
 _BEAM = 8
 
@@ -79,6 +86,7 @@ class _FunctionSearch:
         ]
         if not matches and not self.observed.raised(key):
             matches = self._pairs(ordered, key) or self._check_by_check(ordered)
+            matches = matches or self._triples(ordered, key)
         if not self.observed.tells_much:
             matches = [one for one in matches if self._raises_as_well(one)]
         if self.observed.part == "train" and "" in self.observed.traces:
@@ -164,6 +172,24 @@ class _FunctionSearch:
             found.append(pair)
             left = min(left, _FURTHER_PAIRS)
         return found
+
+    def _triples(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
+        """Three mistakes of a part with many checks, each of which changes few of them.
+
+        The third explains the next failed check that a pair does not explain, or some of it.
+        """
+        observed = self.observed
+        if not is_costly(observed.part) or observed.part == "sample":
+            return []
+        numeric = [n for n in observed.failed_in("function") if not observed.raised(n)]
+        for pair in itertools.islice(complementary(observed, ordered, key), _TRIED):
+            left = [name for name in numeric if not observed.explains_one(pair, name)]
+            if not left or len(left) == len(numeric):
+                continue
+            for third in explaining_some(observed, ordered, left[0])[:_TRIED]:
+                if third not in pair and self._is_explanation((*pair, third)):
+                    return [(*pair, third)]
+        return []
 
     def _check_by_check(self, ordered: Sequence[Mistake]) -> list[tuple[Mistake, ...]]:
         """Several mistakes of a schedule, added until they explain one failed check after another.

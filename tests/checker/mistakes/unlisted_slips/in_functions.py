@@ -94,6 +94,7 @@ SLIPS = [
         (
             "norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients]))",
             "norm = torch.stack([g.norm() for g in gradients]).sum()",
+            "train-step-clips-by-sum-of-norms",
         ),
         ("total += float(value)", "total = max(total, float(value))"),
     ),
