@@ -31,7 +31,7 @@ _MOST_DIGITS = 17
 _ROUNDING, _LARGEST_DENOMINATOR = 1e-5, 12
 _NO_GRADIENT_REACHES = (
     "the output does not use it, or something in between is cut off, as by detach(), .data, "
-    ".tolist(), .item() or torch.tensor(...)"
+    ".tolist(), .item(), torch.tensor(...) or a new nn.Parameter(...)"
 )
 
 
@@ -146,7 +146,7 @@ def _factor(seen: Tensor, expected: Tensor) -> str:
     """The common factor of all elements as a clause; empty without one."""
     a, b = seen.detach().double().flatten(), expected.detach().double().flatten()
     norm = (b * b).sum()
-    if not (bool(a.isfinite().all()) and norm > 0):
+    if not (bool(a.isfinite().all()) and 0 < norm < math.inf):
         return ""
     factor = ((a * b).sum() / norm).item()
     if (a - factor * b).abs().max() > 1e-4 * abs(factor) * b.abs().max():

@@ -138,6 +138,11 @@ def test_the_factor_of_a_single_number_is_reported_if_it_is_simple(
     assert ("times what it should be" in sentence) == is_reported
 
 
+def test_no_factor_of_an_infinite_number_is_reported() -> None:
+    seen = explain_difference("the loss", torch.tensor(13.8), torch.tensor(float("inf")))
+    assert "times" not in seen
+
+
 def test_a_single_integer_is_reported_without_places() -> None:
     sentence = explain_difference("the tokens of the step", torch.tensor([27]), torch.tensor([24]))
     assert sentence == "the tokens of the step are 27; they should be 24"

@@ -9,6 +9,9 @@ from test_lines import traces_of
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
 from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT, Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
+from gpt2_small.checker.mistakes.matching.trace_evidence import Evidence
+from gpt2_small.checker.mistakes.matching.wrong_references import wrong_references
+from gpt2_small.checker.mistakes.mistake import find
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -93,6 +96,21 @@ SENTENCES = {
          "    least = relative.sort(dim=-1, descending=True).values[:, 2]  # here\n"
          "    relative = relative.masked_fill(relative < least[:, None], -math.inf)\n"
          "    descending, token_of_rank"),
+        "Nothing in the reference equals what line",
+    ),
+    "the keys' bias in the values": (
+        "MultiHeadAttention",
+        ("        key = self.hook_k(einsum(residual, self.W_K, project) + self.b_K)\n"
+         "        value = self.hook_v(einsum(residual, self.W_V, project) + self.b_V)\n",
+         "        key = einsum(residual, self.W_K, project)\n"
+         "        value = einsum(residual, self.W_V, project) + self.b_K  # here\n"),
+        "the reference has the values here.",
+    ),
+    "a normalization where the reference has none": (
+        "Unembedding",
+        ("        return (\n            einsum(residual, self.W_U",
+         "        residual = F.layer_norm(residual, residual.shape[-1:])  # here\n"
+         "        return (\n            einsum(residual, self.W_U"),
         "Nothing in the reference equals what line",
     ),
     "one row of positions": (
@@ -197,6 +215,42 @@ def test_the_line_that_sets_the_mode_in_which_a_model_is_left_is_quoted(tmp_path
     found = ClaimLines("generate", 0, traces, text.encode())._of_mode("it is training; and")
     assert found is not None
     assert found.differs == line_of(text, "# here")
+
+
+def test_a_row_of_positions_is_not_called_right_before_the_wrong_result(tmp_path: Path) -> None:
+    edit = (
+        '        return repeat(self.W_pos[:seq], "seq d_model',
+        "        rows = [self.W_pos[seq - p - 1] for p in range(seq)]\n"
+        "        return torch.stack(rows).expand(tokens.shape[0], -1, -1)\n"
+        '        return repeat(self.W_pos[:seq], "seq d_model',
+    )
+    found, _ = located(tmp_path, "PositionalEmbedding", edit)
+    assert "still right" not in found.sentence()
+
+
+def test_a_dropout_on_another_tensor_is_quoted_and_not_called_missing(tmp_path: Path) -> None:
+    edit = (
+        "            self.pattern_dropout(pattern),\n",
+        "            pattern\n"
+        "            * self.pattern_dropout(torch.ones_like(pattern[0, 0])),  # here\n",
+    )
+    text, traces = traces_of(tmp_path, "MultiHeadAttention", edit)
+    line = non_output_line("dropout", "MultiHeadAttention", 0, "", traces, text)
+    assert line == line_of(text, "# here")
+    wrong = wrong_references("MultiHeadAttention", 0)
+    missing = find("attention-pattern-dropout-missing")
+    assert Evidence(wrong, [missing], traces[""]).drops_otherwise(missing)
+
+
+def test_an_overflow_to_infinity_is_explained_by_one_to_nan(tmp_path: Path) -> None:
+    edit = (
+        LOSS,
+        "    if logits.shape[1] > 1:\n"
+        "        right = predictions.gather(-1, targets[..., None])[..., 0]\n"
+        "        return (predictions.exp().sum(-1).log() - right).mean()\n" + LOSS,
+    )
+    report = check_text(tmp_path, reference_with(edit), "next_token_loss").reports
+    assert "This explains every result exactly" in report["next_token_loss"].naming
 
 
 def test_nothing_is_said_of_a_line_that_has_right_results_too() -> None:

@@ -86,11 +86,13 @@ def misplaced_dropout(part: str, seed: int, trace: Trace) -> list[int]:
         stage
         for stage, _ in TraceComparison(known, record(reference(), part, seed), part).dropped()
     ]
-    return [
+    compared = TraceComparison(known, trace, part)
+    misplaced = [
         line
-        for stage, line in TraceComparison(known, trace, part).dropped()
+        for stage, line in compared.dropped()
         if not any(same(stage.numbers, other.numbers) for other in usual)
     ]
+    return misplaced or compared.dropped_elsewhere()
 
 
 class _FirstWrongResult:

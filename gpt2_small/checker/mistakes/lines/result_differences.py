@@ -4,7 +4,7 @@ from torch import Tensor
 
 from gpt2_small.checker.difference_messages import told_apart
 from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import PLURAL, Stage
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import PLURAL, WITHIN, Stage
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import StageMatch
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison
 
@@ -16,6 +16,8 @@ _COMPUTED_AT_ONCE = {
     "multi_head_attention_forward": "the whole attention",
     "scaled_dot_product_attention": "the scores, the pattern and z",
 }
+_WITH_ATTENTION = ("MultiHeadAttention", "TransformerBlock", "Transformer")
+_WITH_NORMALIZATION = ("LayerNorm", "TransformerBlock", "Transformer")
 
 
 def difference_of(compared: TraceComparison, index: int) -> str:
@@ -37,7 +39,9 @@ def difference_of(compared: TraceComparison, index: int) -> str:
     if found is not None and found.kind == "scrambled":
         return f"the numbers of {found.stage.name}, in the wrong order"
     computed = _COMPUTED_AT_ONCE.get(events[index].operation)
-    if computed is not None:
+    is_of_attention = computed is not None and "normalization" not in computed
+    parts = _WITH_ATTENTION if is_of_attention else _WITH_NORMALIZATION
+    if computed is not None and compared.part in parts:
         return f"it computes {computed} in one call, with another result than the reference's"
     here = _missing(compared, index)
     if index == compared.trace.output and (here is None or here.name == "the output"):
@@ -73,17 +77,30 @@ def _missing(compared: TraceComparison, index: int) -> Stage | None:
     if value is not None and value.numel() == 1 and is_running:
         return None  # a running sum, say
     seen = {id(m.stage) for m in compared.matches if m is not None and m.kind == "right"}
-    missing = (
+    missing = [
         stage
         for stage in compared.known
         if stage.is_named and not stage.is_extra and id(stage) not in seen
-    )
+    ]
     if value is None:
         return None
     is_real = value.is_floating_point()
-    of_its_kind = (
+    of_its_kind = [
         stage
         for stage in missing
         if stage.value.numel() == value.numel() and stage.value.is_floating_point() == is_real
+    ]
+    steps = {compared.matches[i].stage.name for i in compared.sources(index)}  # type: ignore[union-attr]
+    if begun := [stage for stage in of_its_kind if f"{WITHIN}{stage.name}" in steps]:
+        return begun[0]
+    first = of_its_kind[0] if of_its_kind and of_its_kind[0] is missing[0] else None
+    return None if first is None or _is_passed(compared, first, index) else first
+
+
+def _is_passed(compared: TraceComparison, stage: Stage, index: int) -> bool:
+    """Whether a right result before this one is of a later stage of the reference."""
+    order = {id(each): place for place, each in enumerate(compared.known) if not each.is_given}
+    earlier = [compared.matches[i] for i in range(index) if compared.is_right(i)]
+    return any(
+        one is not None and order.get(id(one.stage), -1) > order[id(stage)] for one in earlier
     )
-    return next(of_its_kind, None)

@@ -100,6 +100,8 @@ class _GroupSearch:
         if group == "dropout" and self.observed.is_open:
             drops_like = self.observed.evidence.drops_like
             known = [m for m in known if is_about(m, group) and drops_like(m)]
+        if group == "dropout":
+            known = [m for m in known if not self.observed.evidence.drops_otherwise(m)]
         about = [m for m in known if is_about(m, group)]
         rest = [m for m in known if m not in about]
         numeric = [

@@ -154,6 +154,21 @@ class Evidence:
         """Whether neither the file nor the reference with a mistake calls dropout."""
         return _dropouts(self._trace) == 0 == _dropouts(self._wrong.trace((mistake,)))
 
+    def drops_otherwise(self, mistake: Mistake) -> bool:
+        """Whether a mistake leaves out a dropout that the file has, but on another result."""
+        right, less = (_dropouts(self._wrong.trace(each)) for each in ((), (mistake,)))
+        mine = _dropouts(self._trace)
+        if mine is None or right is None or less is None or not less < right <= mine:
+            return False
+        known = stages(self._wrong.part, self._wrong.seed)
+        events = self._trace.events
+        given = [
+            events[event.inputs[0]].value if event.inputs else None
+            for event in events
+            if event.operation == "dropout"
+        ]
+        return any(value is None or match(value, known) is None for value in given)
+
     def drops_less(self) -> bool:
         """Whether the file calls dropout less often than the reference."""
         mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))

@@ -144,8 +144,22 @@ def without_taps(observation: Observation) -> Observation:
 def explains_one(
     wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, name: str
 ) -> bool:
-    """Whether a check's observations of both are equal, without taps."""
-    return alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name)))
+    """Whether a check's observations of both are equal, without taps.
+
+    What overflows may become infinite or NaN, by the order of equal operations.
+    """
+    mine, theirs = (without_taps(each) for each in (seen[name], wrong.seen(mistakes, name)))
+    return alike(_with_nan(mine), _with_nan(theirs))
+
+
+def _with_nan(observation: Observation) -> Observation:
+    """The observation with NaN for infinite numbers."""
+    return {
+        name: entry.nan_to_num(math.nan, math.nan, math.nan)
+        if isinstance(entry, Tensor) and entry.is_floating_point()
+        else entry
+        for name, entry in observation.items()
+    }
 
 
 def explains_finite(

@@ -107,9 +107,7 @@ MISTAKES = [
         id="loss-last-logits-always-dropped",
         component=PART,
         old=_PREDICTIONS,
-        new=(
-            "last = max(seq - 1, 1)\n    predictions, targets = logits[:, :last], targets[:, :last]"
-        ),
+        new="predictions, targets = logits[:, :-1], targets[:, : seq - 1]",
         sentence="drops the last logits also when they have a target",
         hints=_SHIFT_HINTS,
     ),

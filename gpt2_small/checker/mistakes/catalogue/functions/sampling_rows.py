@@ -93,7 +93,7 @@ MISTAKES = [
         component=PART,
         old=_TOP_P,
         new=f"{_SORTED_LOGITS}probabilities = ordered.gather(-1, token_of_rank){_OF_RANKS}",
-        sentence="undoes top_p's sort with gather, which sorts once more; it takes scatter",
+        sentence="undoes top_p's sort with gather, which permutes a second time; scatter undoes it",
         hints=_BACK_HINTS,
     ),
     Mistake(

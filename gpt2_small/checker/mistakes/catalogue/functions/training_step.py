@@ -325,9 +325,10 @@ MISTAKES = [
         component=PART,
         old=_CLIP,
         new=(
-            "grad_norm = nn.utils.clip_grad_norm_(model.parameters(), "
-            "max_grad_norm).item()\n"
-            "    grad_norm = min(grad_norm, max_grad_norm)"
+            "nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)\n"
+            "    norms = [parameter.grad.norm() for parameter in model.parameters() "
+            "if parameter.grad is not None]\n"
+            "    grad_norm = torch.stack(norms).norm().item()"
         ),
         sentence="tells the norm after clipping",
         hints=_TELLS_HINTS,

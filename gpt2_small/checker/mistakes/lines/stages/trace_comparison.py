@@ -158,6 +158,16 @@ class TraceComparison:
                     found.append((of.stage, event.line))
         return found
 
+    def dropped_elsewhere(self) -> list[int]:
+        """The line of the only dropout on something that is no stage; empty if there are more."""
+        lines = {
+            event.line
+            for event in self.trace.events
+            if event.operation.startswith("dropout")
+            and (not event.inputs or self.matches[event.inputs[0]] is None)
+        }
+        return list(lines) if len(lines) == 1 else []
+
     def last_right(self, index: int) -> tuple[int | None, str]:
         """The line of the last right result among a wrong one's inputs, else before it."""
         earlier = [i for i in range(index) if self.is_right(i) and not self._is_given(i)]
@@ -169,6 +179,8 @@ class TraceComparison:
         assert found is not None
         if found.is_interleaved:
             return None, ""  # right only if the axes are used in this order
+        if found.head is None and self.is_piece(chosen):
+            return None, ""  # right only if it is used for this row or position
         name = found.stage.name
         return self.trace.events[chosen].line, (
             name if name != "a step" else "the reference has the same"
