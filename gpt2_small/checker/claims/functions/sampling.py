@@ -187,6 +187,17 @@ _DRAWN = (
 )
 
 
+def exact_sum(module: ModuleType, seed: int) -> Observation:
+    """The tokens drawn of four equally likely ones, of which two add up to exactly top_p.
+
+    Comparing with > instead of >= keeps a third one: this fails no part.
+    """
+    got = tokens_of(module, torch.zeros(200, 4), top_p=0.5, generator=probes.draws(seed, "exact"))
+    return {
+        "the number of tokens drawn of 4 equal ones with top_p=0.5": str(len(set(got.tolist())))
+    }
+
+
 def chance(module: ModuleType, seed: int) -> Observation:
     """Tokens drawn with equal and different seeds, from a generator and torch's default one."""
     rows = torch.zeros(200, 29)
@@ -265,6 +276,7 @@ CLAIMS = (
     distribution(
         "top_p keeps the token that crosses p", {"top_p": 0.7}, {"top_p": 0.93}, {"top_p": 0.22}
     ),
+    Claim(PART, "top_p stops where the sum is exactly p", exact_sum, required=False),
     distribution("a top_p of 1 keeps all tokens", {"top_p": 1.0}),
     distribution("the temperature is applied before top_p", {"temperature": 2.0, "top_p": 0.6}),
     distribution("top_p is applied to what top_k keeps", {"top_k": 3, "top_p": 0.77}),

@@ -573,6 +573,17 @@ MISTAKES = [
         hints=_TOP_K_HINTS,
     ),
     Mistake(
+        id="sample-top-k-by-one-argsort",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "places = logits.argsort(dim=-1, descending=True).gather(-1, token_of_rank)\n"
+            "        descending[places >= top_k] = -math.inf"
+        ),
+        sentence="takes one argsort for the ranks, which takes two",
+        hints=_TOP_K_HINTS,
+    ),
+    Mistake(
         id="sample-top-p-mixes-rows",
         component=PART,
         old=_TOP_P,

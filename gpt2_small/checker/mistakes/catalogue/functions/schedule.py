@@ -90,6 +90,14 @@ MISTAKES = [
         hints=_RISE_HINTS,
     ),
     Mistake(
+        id="schedule-warm-up-sine",
+        component=PART,
+        old=_WARM_UP,
+        new="return peak * math.sin(math.pi / 2 * (step + 1) / warmup_steps)",
+        sentence="rises along a sine instead of a straight line",
+        hints=_RISE_HINTS,
+    ),
+    Mistake(
         id="schedule-warm-up-from-floor",
         component=PART,
         old=_WARM_UP,

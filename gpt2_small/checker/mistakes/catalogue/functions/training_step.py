@@ -174,6 +174,17 @@ MISTAKES = [
         hints=_SHARE_HINTS,
     ),
     Mistake(
+        id="train-step-share-of-those-so-far",
+        component=PART,
+        old=_WEIGHTED,
+        new=(
+            "so_far = sum(b[:, 1:].numel() for b in batches[:number])\n"
+            "            weighted_loss = loss(model, batch) * (batch[:, 1:].numel() / so_far)"
+        ),
+        sentence="divides by the targets of the micro-batches so far instead of all",
+        hints=_SHARE_HINTS,
+    ),
+    Mistake(
         id="train-step-share-of-tokens-in-targets",
         component=PART,
         old=_WEIGHTED,
@@ -303,6 +314,17 @@ MISTAKES = [
             "norm_type=math.inf).item()"
         ),
         sentence="clips by the largest number instead of the norm",
+        hints=_CLIP_HINTS,
+    ),
+    Mistake(
+        id="train-step-clips-by-sum-of-magnitudes",
+        component=PART,
+        old=_CLIP,
+        new=(
+            "grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm, "
+            "norm_type=1).item()"
+        ),
+        sentence="clips by the sum of the magnitudes instead of the norm",
         hints=_CLIP_HINTS,
     ),
     Mistake(

@@ -67,6 +67,14 @@ MISTAKES = [
         hints=_ROW_HINTS,
     ),
     Mistake(
+        id="embedding-first-row-of-batch",
+        component=PART,
+        old=_LOOK_UP,
+        new="return self.W_E[tokens[0]].expand(tokens.shape[0], -1, -1)",
+        sentence="looks the tokens of the first row up for all rows",
+        hints=_PLACE_HINTS,
+    ),
+    Mistake(
         id="embedding-token-0-is-zero",
         component=PART,
         old=_LOOK_UP,

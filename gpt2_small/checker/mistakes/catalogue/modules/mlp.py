@@ -207,6 +207,17 @@ MISTAKES = [
         hints=_FORMULA_HINTS,
     ),
     Mistake(
+        id="mlp-gelu-root-of-2-pi",
+        component=PART,
+        old=_GELU,
+        new=(
+            "return 0.5 * pre * (1 + torch.tanh(math.sqrt(2 * math.pi) * (pre + "
+            "0.044715 * pre**3)))"
+        ),
+        sentence="has sqrt(2 pi) in GELU instead of sqrt(2 / pi)",
+        hints=_FORMULA_HINTS,
+    ),
+    Mistake(
         id="mlp-gelu-product-for-cube",
         component=PART,
         old=_GELU,

@@ -95,6 +95,14 @@ MISTAKES = [
         hints=_PLACE_HINTS,
     ),
     Mistake(
+        id="positional-embedding-each-row-repeated",
+        component=PART,
+        old=_ROWS,
+        new="return self.W_pos[:seq].repeat_interleave(batch, dim=0).view(batch, seq, -1)",
+        sentence="repeats each row before the next one, which mixes positions and batch",
+        hints=_PLACE_HINTS,
+    ),
+    Mistake(
         id="positional-embedding-last-rows",
         component=PART,
         old=_ROWS,

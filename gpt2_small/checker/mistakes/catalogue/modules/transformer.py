@@ -496,6 +496,17 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="transformer-dropout-after-every-block-too",
+        component=PART,
+        old=_RUN,
+        new=(
+            "        for block in self.blocks:\n"
+            "            residual = self.embed_dropout(block(residual))\n"
+        ),
+        sentence="applies its dropout again after every block",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="transformer-dropout-in-evaluation",
         component=PART,
         old=_SUM,

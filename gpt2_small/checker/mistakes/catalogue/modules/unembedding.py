@@ -260,6 +260,53 @@ MISTAKES = [
         sentence="adds b_U once for every position",
         hints=_AFFINE_HINTS,
     ),
+    Mistake(
+        id="unembedding-b-u-twice",
+        component=PART,
+        old=_BIAS,
+        new="            + 2 * self.b_U\n        )\n",
+        sentence="adds b_U twice",
+        hints=_AFFINE_HINTS,
+    ),
+    Mistake(
+        id="unembedding-logits-centred",
+        component=PART,
+        old=_BIAS,
+        new=(
+            "            + self.b_U\n        )\n"
+            "        return logits - logits.mean(dim=-1, keepdim=True)\n"
+        ),
+        also=(
+            (
+                "        return (\n            einsum(residual, self.W_U",
+                "        logits = (\n            einsum(residual, self.W_U",
+            ),
+        ),
+        sentence="subtracts the mean of the logits",
+        hints=_LOGITS_HINTS,
+    ),
+    Mistake(
+        id="unembedding-logits-capped",
+        component=PART,
+        old=_BIAS,
+        new="            + self.b_U\n        )\n        return 30 * torch.tanh(logits / 30)\n",
+        also=(
+            (
+                "        return (\n            einsum(residual, self.W_U",
+                "        logits = (\n            einsum(residual, self.W_U",
+            ),
+        ),
+        sentence="limits the logits by 30 tanh(x / 30)",
+        hints=_LOGITS_HINTS,
+    ),
+    Mistake(
+        id="unembedding-weights-reshaped",
+        component=PART,
+        old=_PRODUCT,
+        new="F.linear(residual, self.W_U.reshape(self.W_U.shape[1], -1))",
+        sentence="reshapes W_U where it should be transposed",
+        hints=_SHAPE_HINTS,
+    ),
     *initialisations(
         PART,
         "unembedding",

@@ -76,6 +76,14 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="attention-pattern-dropout-same-for-all-rows",
+        component=PART,
+        old=_DROPPED,
+        new="pattern * self.pattern_dropout(torch.ones_like(pattern[:1])),",
+        sentence="drops the same entries of the pattern in every row of the batch",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="attention-pattern-dropout-same-for-all",
         component=PART,
         old=_DROPPED,
