@@ -235,6 +235,10 @@ EFFECTS = {
          "        rate = schedule(step + 1)  # here\n"),
         "it asks the schedule for step 3",
     ),
+    "a group without a decay": (
+        "parameter_groups", ('"weight_decay": 0.0}', '}  # here'),
+        "has no weight_decay",
+    ),
     "a return in the loop": (
         "generate",
         ('tokens = torch.cat([tokens, rearrange(next_token, "batch -> batch 1")], dim=1)',
@@ -412,6 +416,12 @@ ELSEWHERE = {
         "MLP", "dropout",
         ("post = self.hook_post(", "pre = F.dropout(pre, self.output_dropout.p)  # here\n"
          "        post = self.hook_post("),
+    ),
+    "tokens that are cropped": (
+        "Transformer", "refusals",
+        ("        embed = self.hook_embed(self.embed(tokens))\n",
+         "        tokens = tokens[:, -12:]  # here\n"
+         "        embed = self.hook_embed(self.embed(tokens))\n"),
     ),
     "positions that are clamped": (
         "PositionalEmbedding", "refusals",

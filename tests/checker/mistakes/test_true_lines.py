@@ -9,6 +9,7 @@ from test_lines import traces_of
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
 from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT, Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
+from gpt2_small.checker.mistakes.lines.only_statement import only_statement
 from gpt2_small.checker.mistakes.matching.trace_evidence import Evidence
 from gpt2_small.checker.mistakes.matching.wrong_references import wrong_references
 from gpt2_small.checker.mistakes.mistake import find
@@ -251,6 +252,28 @@ def test_an_overflow_to_infinity_is_explained_by_one_to_nan(tmp_path: Path) -> N
     )
     report = check_text(tmp_path, reference_with(edit), "next_token_loss").reports
     assert "This explains every result exactly" in report["next_token_loss"].naming
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("x is refused with AssertionError; it should be refused with ValueError", 2),
+        ("the last rate is refused with ValueError; it should be the peak", None),
+        ("the token has the shape []; it should be [1]", 7),
+        ("the gradient of the logits is none; it should be a tensor", 8),
+        ("something else", None),
+    ],
+)
+def test_the_only_statement_that_explains_a_message_is_quoted(
+    message: str, line: int | None
+) -> None:
+    text = (
+        "def sample(x):\n    assert x > 0\n"
+        "    if x > 1:\n        raise ValueError(x)\n"
+        "    if x > 2:\n        raise ValueError(x)\n"
+        "    x = x.squeeze()\n    return x.item()\n"
+    )
+    assert only_statement("sample", "a check", message, text) == line
 
 
 def test_nothing_is_said_of_a_line_that_has_right_results_too() -> None:

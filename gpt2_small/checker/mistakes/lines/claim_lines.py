@@ -19,6 +19,7 @@ from gpt2_small.checker.mistakes.lines.non_output_lines import (
     only_line,
     unused_line,
 )
+from gpt2_small.checker.mistakes.lines.only_statement import only_statement
 from gpt2_small.checker.mistakes.lines.returned_line import returned_at
 from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_logits
 from gpt2_small.checker.parts import PARTS
@@ -67,6 +68,15 @@ class ClaimLines:
 
     def of(self, one: JudgedClaim) -> Location | None:
         """The first line behind a failed claim; None if unknown."""
+        found = self._observed(one)
+        if found is None and TAP + "words" not in one.seen:
+            result = one.result
+            line = only_statement(self._part, result.check, result.message, self._text)
+            found = None if line is None else Location(None, "", line, "")
+        return found
+
+    def _observed(self, one: JudgedClaim) -> Location | None:
+        """The line that the traces show; of state, taps and devices, that of the text."""
         group = self._groups.get(one.result.check, "")
         if RAISED in one.seen and group != "state":
             return self._of_raised(one)

@@ -4,10 +4,11 @@ import ast
 import re
 from collections.abc import Mapping
 
+from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.mistakes.lines.first_wrong_result import misplaced_dropout
 from gpt2_small.checker.parts import PARTS
-from gpt2_small.checker.sandbox.tracing import Trace
+from gpt2_small.checker.sandbox.tracing import Event, Trace
 
 _FACTORIES = ("ones", "zeros", "arange", "full", "tensor", "empty", "eye", "rand", "randn",
               "linspace")  # fmt: skip
@@ -51,7 +52,7 @@ def non_output_line(
         lines = _dropping(part, seed, traces)
     elif group == "refusals":
         long = traces.get("too long", Trace()).events
-        lines = [e.line for e in long if e.operation in _LIMITING]
+        lines = [e.line for e in long if e.operation in _LIMITING or _cuts_tokens(e)]
     else:
         lines = []
     return lines[0] if lines else None
@@ -107,6 +108,14 @@ def _dropping(part: str, seed: int, traces: Mapping[str, Trace]) -> list[int]:
     if active := [e.line for e in seen if e.is_random]:
         return active
     return misplaced_dropout(part, seed, traces[""])
+
+
+def _cuts_tokens(event: Event) -> bool:
+    """Whether a result is the first or last n_ctx tokens of a longer sequence."""
+    value, n_ctx = event.value, probes.SIZES["n_ctx"]
+    if event.operation != "__getitem__" or value is None:
+        return False
+    return value.shape[1:] == (n_ctx,) and not value.is_floating_point()
 
 
 def _is_in_place(operation: str) -> bool:

@@ -25,7 +25,7 @@ def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | Non
                 said = f"{name} is added to a second group"
             elif effect.numbers[0] == decay:
                 continue
-            elif decay and effect.numbers[0]:
+            elif (decay and effect.numbers[0]) or effect.numbers[0] < 0:
                 found = effect.numbers[0]
                 said = f"{name} decays with {found:.4g} instead of {decay:.4g}"
                 if found < 0:
