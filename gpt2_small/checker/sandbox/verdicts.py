@@ -17,7 +17,8 @@ from gpt2_small.checker.claims.judging.runner import JudgedClaim
 from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.judged_parts import LayoutRequest
-from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted, quoted_error
+from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
+from gpt2_small.checker.mistakes.lines.quoted_lines import quoted, quoted_error
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import has_the_stages
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.sandbox.child_runner import LoadedFile, Observer, PartOutcome

@@ -9,11 +9,11 @@ from default_share import few, slowly
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import stand_in
-from gpt2_small.checker.mistakes.lines.claim_lines import quoted
 from gpt2_small.checker.mistakes.lines.effects import first_effect
 from gpt2_small.checker.mistakes.lines.first_wrong_result import locate
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
+from gpt2_small.checker.mistakes.lines.quoted_lines import quoted
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace, cases_of, record
 
