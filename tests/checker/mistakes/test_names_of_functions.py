@@ -158,6 +158,7 @@ def test_a_loop_that_ends_after_one_record_does_not_yield_after_the_loop(tmp_pat
     assert report.mistakes == ()
 
 
+@pytest.mark.slow
 def test_an_exchange_with_the_first_micro_batch_is_not_called_none(tmp_path: Path) -> None:
     _, report = checked(tmp_path, "train_step", (SYNCHRONISED, "last=number == 1"))
     assert "does not exchange gradients between processes with the last micro-batch" in (

@@ -89,9 +89,9 @@ MISTAKES = [
     ("block-ln2-for-both", "block-detached-stream"),
     ("block-attention-missing", "block-mlp-missing"),
     ("attention-one-full-width-head", "attention-key-with-b-q"),
-    ("sample-argmax", "sample-returns-rank"),
 ]
 SLOW_MISTAKES = [
+    ("sample-argmax", "sample-returns-rank"),
     ("transformer-positions-missing", "transformer-positions-in-every-block"),
     ("train-first-micro-batch", "train-step-twice"),
     ("transformer-norm-after-every-block", "transformer-one-block-less"),
