@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gpt2_small import binding
 from gpt2_small.checker.claims import Claim
@@ -182,9 +183,10 @@ def difference(
 
 
 def observed(claim: Claim, module: ModuleType, seed: int) -> Observation:
-    """A claim's summarised observation of a trusted module."""
+    """A claim's summarised observation of a trusted module, without the graphs of its tensors."""
     sight = look(claim, module, seed)
-    return sight.seen if sight.problem is not None else summarised(claim, sight.seen)
+    seen = sight.seen if sight.problem is not None else summarised(claim, sight.seen)
+    return {k: value.detach() if isinstance(value, Tensor) else value for k, value in seen.items()}
 
 
 def look(claim: Claim, module: ModuleType, seed: int) -> ObservedClaim:

@@ -105,14 +105,6 @@ MISTAKES = [
         hints=_ONCE_HINTS,
     ),
     Mistake(
-        id="parameter-groups-all-but-norms-decay",
-        component=PART,
-        old=_MATRIX,
-        new='is_matrix = not name.split(".")[-2].startswith("ln")',
-        sentence="lets all but the parameters of LayerNorms decay, biases too",
-        hints=_WHICH_HINTS,
-    ),
-    Mistake(
         id="parameter-groups-biases-decay",
         component=PART,
         old=_MATRIX,

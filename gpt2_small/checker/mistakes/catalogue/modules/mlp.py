@@ -435,15 +435,6 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
-        id="mlp-dropout-of-its-input",
-        component=PART,
-        old=_PRE,
-        new=_PRE.replace("residual", "self.output_dropout(residual)"),
-        also=((_END, "return output"),),
-        sentence="drops elements of its input instead of its output",
-        hints=_DROPOUT_HINTS,
-    ),
-    Mistake(
         id="mlp-dropout-in-evaluation",
         component=PART,
         old=_END,
@@ -457,7 +448,7 @@ MISTAKES = [
         old=_POST,
         new="post = self.output_dropout(self.hook_post(gelu_tanh(self.hook_pre(pre))))",
         also=((_END, "return output"),),
-        sentence="drops elements of the hidden layer instead of the output",
+        sentence="drops elements before the output, of its input or the hidden layer, instead",
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
