@@ -20,7 +20,6 @@ from gpt2_small.checker.learner.skeleton import skeleton
 from gpt2_small.checker.mistakes.edited_reference import build, reference_text
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake
-from gpt2_small.checker.sandbox.client import Checker
 
 LESSONS = tuple(lesson_folders())
 MISTAKES = [
@@ -219,17 +218,6 @@ def test_a_lessons_file_is_checked_by_the_command(tmp_path: Path) -> None:
     assert checked.returncode == 1, checked.stdout + checked.stderr
     named = {result["mistake"] for result in report["results"] if result["status"] == "failed"}
     assert "count-pairs-transposed" in named
-
-
-def test_a_part_of_a_lesson_may_call_one_that_is_not_written(tmp_path: Path) -> None:
-    lesson = find_lesson("bigram")
-    written = "def mean_loss(table, tokens):\n    raise NotImplementedError\n\n\n" + (
-        "def logits_loss(logits, tokens):\n    return mean_loss(logits.softmax(dim=-1), tokens)\n"
-    )
-    path = tmp_path / "my_bigram.py"
-    path.write_text(lesson.mark + written)
-    with Checker() as checker:
-        assert checker.check(path, ["logits_loss"]).state_of("logits_loss") == "passed"
 
 
 # 01 Bigram

@@ -12,10 +12,12 @@ from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.runner import judge, stand_in
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.exercise_sets import find_lesson
 from gpt2_small.checker.learner.hints import Guide
 from gpt2_small.checker.learner.skeleton import skeleton
 from gpt2_small.checker.mistakes.edited_reference import build
 from gpt2_small.checker.mistakes.mistake import Mistake
+from gpt2_small.checker.sandbox.client import Checker
 
 REFERENCE = '''"""Two small functions."""
 
@@ -107,3 +109,14 @@ def test_a_lesson_is_found_by_its_name_its_folder_and_its_number(name: str) -> N
 def test_an_unknown_lesson_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="there is no lesson"):
         exercise_sets.find_lesson(name)
+
+
+def test_a_part_of_a_lesson_may_call_one_that_is_not_written(tmp_path: Path) -> None:
+    lesson = find_lesson("bigram")
+    written = "def mean_loss(table, tokens):\n    raise NotImplementedError\n\n\n" + (
+        "def logits_loss(logits, tokens):\n    return mean_loss(logits.softmax(dim=-1), tokens)\n"
+    )
+    path = tmp_path / "my_bigram.py"
+    path.write_text(lesson.mark + written)
+    with Checker() as checker:
+        assert checker.check(path, ["logits_loss"]).state_of("logits_loss") == "passed"

@@ -4,15 +4,12 @@ import ast
 import re
 from collections.abc import Callable
 
+from gpt2_small.checker.mistakes.lines.returned_line import definition_of
+
 
 def only_statement(part: str, check: str, message: str, source: str) -> int | None:
     """The line of the only call or refusal of a part that explains a message; None if unclear."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return None
-    kinds = (ast.ClassDef, ast.FunctionDef)
-    own = next((n for n in tree.body if isinstance(n, kinds) and n.name == part), None)
+    own = definition_of(part, source)
     for words, is_about in _RULES.items():
         found = re.search(words, f"{check}: {message}")
         if own is not None and found is not None:
