@@ -15,6 +15,7 @@ from gpt2_small.checker.claims.judging import runner
 from gpt2_small.checker.claims.judging.tolerances import FLOAT32
 from gpt2_small.checker.claims.modules import block, transformer
 from gpt2_small.checker.claims.modules.every_module import gradients
+from gpt2_small.checker.claims.observing.bias_loss import final_bias
 from gpt2_small.checker.claims.observing.subject import Subject
 from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import PARTS
@@ -208,7 +209,7 @@ def test_a_train_step_without_gradient_exchange_between_processes_is_rejected(tm
 
 def test_the_loss_that_is_given_to_a_step_leaves_a_gradient_in_every_parameter() -> None:
     model = training_step.fresh_model(runner.reference(), seed=0)
-    training_step.final_bias(model, torch.zeros(1)).backward()
+    final_bias(model, torch.zeros(1)).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 

@@ -16,7 +16,6 @@ from gpt2_small.checker.claims.functions.training_step import (
     NO_CLIPPING,
     TAKES,
     descent,
-    final_bias,
     fresh_model,
     model_with_bias,
     takes_a_loss,
@@ -25,6 +24,7 @@ from gpt2_small.checker.claims.functions.training_step import (
 )
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.bias_loss import final_bias
 from gpt2_small.checker.claims.observing.observation import Entry, Estimate, Observation
 from gpt2_small.checker.claims.observing.refusals import ending
 from gpt2_small.checker.parts import PARTS

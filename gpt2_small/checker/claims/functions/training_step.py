@@ -13,6 +13,7 @@ from gpt2_small.checker.claims import OPTIMISERS, Claim
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.modules.transformer import TIED
 from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.bias_loss import final_bias, final_bias_of
 from gpt2_small.checker.claims.observing.gradient_exchanges import CountingParallel
 from gpt2_small.checker.claims.observing.observation import Entry, Observation
 from gpt2_small.checker.claims.observing.refusals import ending
@@ -205,21 +206,6 @@ def takes_a_loss(function: Any) -> bool:
     """Whether a function accepts loss=."""
     parameters = inspect.signature(function).parameters.values()
     return any(p.name == "loss" or p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def final_bias_of(model: nn.Module) -> nn.Parameter:
-    """The bias of the final norm; of an attention layer, in a variant whose norms have none."""
-    named = dict(model.named_parameters())
-    return named["ln_final.b" if "ln_final.b" in named else "blocks.0.attn.b_O"]
-
-
-def final_bias(model: nn.Module, _batch: Tensor) -> Tensor:
-    """A loss with equal gradients for all elements of one bias, and gradients of 0 elsewhere.
-
-    It reaches every parameter, so that each has a gradient, as after a model's own loss.
-    """
-    others = sum(parameter.sum() for parameter in model.parameters())
-    return final_bias_of(model).sum() + 0.0 * others
 
 
 def model_with_bias(module: ModuleType, seed: int) -> tuple[nn.Module, Tensor]:

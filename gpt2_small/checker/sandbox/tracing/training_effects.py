@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gpt2_small.checker.claims.functions import training as claims
 from gpt2_small.checker.claims.functions import training_step
 from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.bias_loss import final_bias_of
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Trace
@@ -103,7 +104,7 @@ def _leave_gradients(model: nn.Module, seed: int) -> None:
 
 
 def _spoil(model: nn.Module, fault: str | None) -> None:
-    bias = training_step.final_bias_of(model)
+    bias = final_bias_of(model)
     if fault == "loss":
         bias.data[0] = torch.inf
     elif fault == "gradient":
