@@ -132,6 +132,7 @@ def become(question: dict[str, Any]) -> None:
     """Run as the requested process, and exit with its code."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup
     ForkingPopen.fork_from(Path(question["name"]).parent)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, ending in ((1, "out"), (2, "err")):
