@@ -27,6 +27,8 @@ _AFTER_THE_NOUN = frozenset(
 _SINGULAR = ("bias", "loss")
 # A double's digits.
 _MOST_DIGITS = 17
+# Differences of at least this share of the largest are equal to it.
+_EQUAL = 1 - 1e-4
 # Of a ratio of two float32 numbers; and the denominators of ratios that are reported.
 _ROUNDING, _LARGEST_DENOMINATOR = 1e-5, 12
 _NO_GRADIENT_REACHES = (
@@ -133,9 +135,12 @@ def _shape(name: str, value: Tensor, expected: Tensor) -> str:
 
 
 def largest_place(values: Tensor) -> list[int]:
-    """The index of the largest element (torch.unravel_index imports for a second)."""
+    """The first index of the largest elements, which are equal within rounding.
+
+    A machine's rounding does not change it. torch.unravel_index would import for a second.
+    """
     place: list[int] = []
-    rest = int(values.argmax())
+    rest = int((values >= _EQUAL * values.max()).int().argmax())
     for size in reversed(values.shape):
         rest, index = divmod(rest, size)
         place.insert(0, index)

@@ -125,6 +125,13 @@ def test_a_difference_is_reported_with_place_values_and_tolerance() -> None:
     assert "by up to 0.5 (allowed: 2e-05): at [1, 2] it is 0.5, and should be 0" in sentence
 
 
+def test_the_first_of_differences_that_are_equal_within_rounding_is_reported() -> None:
+    sentence = explain_difference(
+        "the output", torch.tensor([0.0, 1.0, 1.0 + 1e-6]), torch.zeros(3)
+    )
+    assert "at [1] it is 1, and should be 0" in sentence
+
+
 def test_a_constant_factor_is_reported() -> None:
     wanted = torch.randn(4, 5)
     assert "all of it is 3 times" in explain_difference("the output", 3 * wanted, wanted)

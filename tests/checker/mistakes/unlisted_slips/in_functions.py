@@ -68,6 +68,7 @@ SLIPS = [
         (
             "return peak * (it + 1) / warmup_steps",
             "return peak * math.sin(math.pi / 2 * (it + 1) / warmup_steps)",
+            "schedule-warm-up-sine",
         ),
         (
             "return min_lr + coeff * (peak - min_lr)",

@@ -143,6 +143,7 @@ SLIPS = [
         (
             "return x @ self.W_U + self.b_U",
             "return 30 * torch.tanh((x @ self.W_U + self.b_U) / 30)",
+            "unembedding-logits-capped",
         ),
         ("return x @ self.W_U + self.b_U", "return x.cumsum(1) @ self.W_U + self.b_U"),
         ("return x @ self.W_U + self.b_U", "return (x @ self.W_U) * self.b_U.exp()"),
