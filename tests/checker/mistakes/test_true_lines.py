@@ -10,7 +10,7 @@ from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
 from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT, Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
 from gpt2_small.checker.mistakes.lines.only_statement import only_statement
-from gpt2_small.checker.mistakes.matching.trace_evidence import Evidence
+from gpt2_small.checker.mistakes.matching.dropout_evidence import DropoutEvidence
 from gpt2_small.checker.mistakes.matching.wrong_references import wrong_references
 from gpt2_small.checker.mistakes.mistake import find
 
@@ -240,7 +240,7 @@ def test_a_dropout_on_another_tensor_is_quoted_and_not_called_missing(tmp_path: 
     assert line == line_of(text, "# here")
     wrong = wrong_references("MultiHeadAttention", 0)
     missing = find("attention-pattern-dropout-missing")
-    assert Evidence(wrong, [missing], traces[""]).drops_otherwise(missing)
+    assert DropoutEvidence(wrong, traces[""]).drops_otherwise(missing)
 
 
 def test_an_overflow_to_infinity_is_explained_by_one_to_nan(tmp_path: Path) -> None:

@@ -98,10 +98,10 @@ class _GroupSearch:
         """A mistake, or a pair, that explains this group and does not change the function."""
         group, known = self.group, self.observed.known
         if group == "dropout" and self.observed.is_open:
-            drops_like = self.observed.evidence.drops_like
+            drops_like = self.observed.dropouts.drops_like
             known = [m for m in known if is_about(m, group) and drops_like(m)]
         if group == "dropout":
-            known = [m for m in known if not self.observed.evidence.drops_otherwise(m)]
+            known = [m for m in known if not self.observed.dropouts.drops_otherwise(m)]
         about = [m for m in known if is_about(m, group)]
         rest = [m for m in known if m not in about]
         numeric = [
@@ -117,7 +117,7 @@ class _GroupSearch:
             return self._other_parameters(about)
         if self.observed.is_open and group == "dropout":
             # Amounts depend on an unknown function; a missing call of dropout does not.
-            about = about if self.observed.evidence.drops_less() else []
+            about = about if self.observed.dropouts.drops_less() else []
         elif group in ("dropout", "initialisation", "state", "gradient", "taps", "chance"):
             likely = [m for m in about if self._fails_alone(m)]
             for pair in itertools.islice(itertools.combinations(likely, 2), _PAIRS_BESIDE):
@@ -128,7 +128,7 @@ class _GroupSearch:
         is_module = self.observed.part[:1].isupper()
         if group == "dropout" and is_module and self.observed.function and self.observed.is_whole:
             # Two edits of one line cannot be combined; a trace without dropout is evidence enough.
-            without = [m for m in about if self.observed.evidence.drops_nothing_as(m)]
+            without = [m for m in about if self.observed.dropouts.drops_nothing_as(m)]
             if without:
                 self.is_exact = False
                 return without[:1]
@@ -143,13 +143,13 @@ class _GroupSearch:
 
         Its numbers may differ, because torch's attention draws others from the same seed.
         """
-        evidence, case = self.observed.evidence, "dropout"
-        mine = evidence.dropped_in_evaluation(self.observed.traces.get(case, Trace()))
+        dropouts, case = self.observed.dropouts, "dropout"
+        mine = dropouts.dropped_in_evaluation(self.observed.traces.get(case, Trace()))
         if not mine or "" in mine:
             return None
         for mistake in about:
             trace = self.observed.wrong.trace((mistake,), case)
-            if evidence.dropped_in_evaluation(trace) == mine:
+            if dropouts.dropped_in_evaluation(trace) == mine:
                 return mistake
         return None
 

@@ -12,6 +12,7 @@ from gpt2_small.checker.claims.observing.parameters import INSTEAD
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_the_same, rows_apart
+from gpt2_small.checker.mistakes.matching.dropout_evidence import DropoutEvidence
 from gpt2_small.checker.mistakes.matching.trace_evidence import Evidence
 from gpt2_small.checker.mistakes.matching.wrong_references import (
     Seen,
@@ -52,6 +53,7 @@ class ObservedPart:
         self.failed = [name for name in failed if name in self.seen]
         self.known = distinct(exercises.what_can_be_named(part))
         self.evidence = Evidence(self.wrong, self.known, traces.get(""))
+        self.dropouts = DropoutEvidence(self.wrong, traces.get(""))
         self.function: tuple[Mistake, ...] = ()
         self.is_whole = True
 

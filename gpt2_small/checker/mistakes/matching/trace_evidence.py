@@ -9,12 +9,7 @@ from torch import Tensor
 from gpt2_small.checker.claims.judging.tolerances import FINGERPRINTS
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.stages.continued_reference import confined, has_taps
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
-    NAMES,
-    fingerprint,
-    stages,
-)
-from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import fingerprint, stages
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison, wrong_results
 from gpt2_small.checker.mistakes.matching.wrong_references import WrongReferences
 from gpt2_small.checker.mistakes.mistake import Mistake
@@ -26,9 +21,6 @@ _SLOW = ("Transformer", "generate")
 _BY_EFFECT = ("learning_rate", "parameter_groups", "train_step", "train")
 # The number of mistakes that are extended, of those with equally many shared results.
 _BEAM = 3
-# Operations with dropout of their own.
-_DROPPING_INSIDE = ("scaled_dot_product_attention", "multi_head_attention_forward",
-                    "_native_multi_head_attention")  # fmt: skip
 # The operations that compute a softmax.
 _SOFTMAX = ("softmax", "log_softmax", "exp", "logsumexp", "scaled_dot_product_attention",
             "cross_entropy")  # fmt: skip
@@ -138,67 +130,6 @@ class Evidence:
         """
         return min(self._by_mistake[mistake.id], default=len(self._results))
 
-    def drops_like(self, mistake: Mistake) -> bool:
-        """Whether a mistake calls dropout as often as the file.
-
-        The output of a wrong part reveals neither a second dropout nor a dropout's place. torch's
-        attention applies dropout internally.
-        """
-        mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))
-        is_hidden = mine is None or ((right or 0) > 1 and mine >= (right or 0))
-        if is_hidden or mine != _dropouts(self._wrong.trace((mistake,))):
-            return False
-        return mine != right or self._dropped(mistake) == self._dropped()
-
-    def drops_nothing_as(self, mistake: Mistake) -> bool:
-        """Whether neither the file nor the reference with a mistake calls dropout."""
-        return _dropouts(self._trace) == 0 == _dropouts(self._wrong.trace((mistake,)))
-
-    def drops_otherwise(self, mistake: Mistake) -> bool:
-        """Whether a mistake leaves out a dropout that the file has, but on another result."""
-        right, less = (_dropouts(self._wrong.trace(each)) for each in ((), (mistake,)))
-        mine = _dropouts(self._trace)
-        if mine is None or right is None or less is None or not less < right <= mine:
-            return False
-        known = stages(self._wrong.part, self._wrong.seed)
-        events = self._trace.events
-        given = [
-            events[event.inputs[0]].value if event.inputs else None
-            for event in events
-            if event.operation == "dropout"
-        ]
-        return any(value is None or match(value, known) is None for value in given)
-
-    def drops_less(self) -> bool:
-        """Whether the file calls dropout less often than the reference."""
-        mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))
-        return mine is not None and mine < (right or 0)
-
-    def dropped_in_evaluation(self, trace: Trace) -> list[str]:
-        """The stages that a trace in evaluation mode applies dropout to.
-
-        torch's attention applies it to the pattern.
-        """
-        known = stages(self._wrong.part, self._wrong.seed)
-        found = []
-        for event in trace.events:
-            given = trace.events[event.inputs[0]].value if event.inputs else None
-            if event.is_random and event.operation == "scaled_dot_product_attention":
-                found.append(NAMES["pattern"])
-            elif event.is_random:
-                of = None if given is None else match(given, known)
-                found.append("" if of is None else of.stage.name)
-        return found
-
-    def _dropped(self, *mistakes: Mistake) -> list[str]:
-        """The stages with dropout in the reference with these mistakes."""
-        known = stages(self._wrong.part, self._wrong.seed)
-        events = self._wrong.trace(mistakes).events
-        dropping = [e for e in events if e.operation.startswith("dropout") and e.inputs]
-        given = [events[event.inputs[0]].value for event in dropping]
-        found = [match(value, known) for value in given if value is not None]
-        return [m.stage.name for m in found if m is not None and m.kind == "right"]
-
     def same_operation(self) -> Mistake | None:
         """The only mistake with the operations of the file's first wrong line, but other numbers.
 
@@ -293,12 +224,6 @@ class Evidence:
         return _takes_softmax(self._wrong.trace(())) and not (
             _takes_softmax(self._trace) or _takes_softmax(self._wrong.trace((mistake,)))
         )
-
-
-def _dropouts(trace: Trace) -> int | None:
-    """The number of dropout calls; None if unknown."""
-    operations = [event.operation for event in trace.events]
-    return None if set(_DROPPING_INSIDE) & set(operations) else operations.count("dropout")
 
 
 def _takes_softmax(trace: Trace) -> bool:
