@@ -16,12 +16,8 @@ from gpt2_small.checker.mistakes.lines.misplaced_stages import (
 from gpt2_small.checker.mistakes.lines.result_differences import difference_of, is_product_of
 from gpt2_small.checker.mistakes.lines.returned_line import returned_at
 from gpt2_small.checker.mistakes.lines.stages.masks import wrong_mask
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
-    numbers_of,
-    same,
-    stages,
-    steps_of_other_styles,
-)
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import stages, steps_of_other_styles
+from gpt2_small.checker.mistakes.lines.stages.stage import numbers_of, same
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import (
     TraceComparison,
     leading_to_output,

@@ -4,7 +4,8 @@ from torch import Tensor
 
 from gpt2_small.checker.difference_messages import told_apart
 from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import PLURAL, WITHIN, Stage
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import PLURAL, WITHIN
+from gpt2_small.checker.mistakes.lines.stages.stage import Stage
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import StageMatch
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison
 

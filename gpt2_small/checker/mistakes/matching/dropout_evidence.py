@@ -1,6 +1,7 @@
 """Compare the calls of dropout in a part's trace with those of known mistakes."""
 
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import NAMES, Stage, stages
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import NAMES, stages
+from gpt2_small.checker.mistakes.lines.stages.stage import Stage
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
 from gpt2_small.checker.mistakes.matching.wrong_references import WrongReferences
 from gpt2_small.checker.mistakes.mistake import Mistake

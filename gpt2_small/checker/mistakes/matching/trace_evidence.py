@@ -9,7 +9,8 @@ from torch import Tensor
 from gpt2_small.checker.claims.judging.tolerances import FINGERPRINTS
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.stages.continued_reference import confined, has_taps
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import fingerprint, stages
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import stages
+from gpt2_small.checker.mistakes.lines.stages.stage import fingerprint
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison, wrong_results
 from gpt2_small.checker.mistakes.matching.wrong_references import WrongReferences
 from gpt2_small.checker.mistakes.mistake import Mistake

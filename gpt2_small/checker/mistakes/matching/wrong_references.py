@@ -20,11 +20,8 @@ from gpt2_small.checker.claims.observing.observation import (
 )
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
-    fingerprint,
-    stages,
-    steps_of_other_styles,
-)
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import stages, steps_of_other_styles
+from gpt2_small.checker.mistakes.lines.stages.stage import fingerprint
 from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.sandbox.tracing import Trace, record
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import same
+from gpt2_small.checker.mistakes.lines.stages.stage import same
 from gpt2_small.checker.sandbox.tracing import Trace, model_and_input
 
 

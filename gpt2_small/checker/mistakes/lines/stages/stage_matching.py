@@ -9,13 +9,7 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.claims.observing import probes
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
-    HIDDEN,
-    MASKED,
-    Stage,
-    numbers_of,
-    same,
-)
+from gpt2_small.checker.mistakes.lines.stages.stage import HIDDEN, MASKED, Stage, numbers_of, same
 
 FEWEST = 8
 

@@ -10,12 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
-    BEFORE_LOG,
-    Stage,
-    same,
-    stages,
-)
+from gpt2_small.checker.mistakes.lines.stages.other_right_stages import BEFORE_LOG
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import stages
+from gpt2_small.checker.mistakes.lines.stages.stage import Stage, same
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import FEWEST, match
 from gpt2_small.checker.sandbox.tracing import Event, Trace
 
