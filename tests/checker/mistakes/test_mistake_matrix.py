@@ -200,6 +200,12 @@ def test_the_counts_on_the_page_are_correct() -> None:
         assert f"| `{part}` | {sum(m.component == part for m in WRONG)} |" in text
 
 
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+def test_the_number_of_mistakes_on_other_pages_is_correct(page: str) -> None:
+    said = re.findall(r"names (\d+) mistakes", (ROOT / page).read_text(encoding="utf-8"))
+    assert said == [str(len(WRONG))]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_two_mistakes_at_once_are_rejected_and_at_least_one_is_named(part: str) -> None:
