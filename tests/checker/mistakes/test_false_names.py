@@ -4,6 +4,7 @@ from pathlib import Path
 
 import mistake_matrix as matrix
 import pytest
+from checking import check_text, reference_with
 from test_mistake_matrix import trial_of
 from unlisted_slips import SLIPS, Slip
 
@@ -80,3 +81,15 @@ def test_an_error_in_a_comparison_is_not_named_as_a_scatter_over_rows(tmp_path: 
     trial = trial_of(tmp_path / "rows.py", "sample")
     assert trial.failed
     assert set(trial.named) <= {"sample-top-p-ignored", "sample-top-k-above-vocabulary"}
+
+
+def test_a_module_with_one_fitting_bias_is_not_named_as_a_renamed_norm(tmp_path: Path) -> None:
+    """An MLP after the blocks in place of the final norm has one vector of d_model, not two."""
+    text = reference_with(
+        ("self.ln_final = LayerNorm(config)", "self.extra = MLP(config)"),
+        ("final = self.ln_final(residual)", "final = self.extra(residual)"),
+    )
+    verdict = check_text(tmp_path, text, "Transformer")
+    report = verdict.reports["Transformer"]
+    assert "transformer-final-norm-other-name" not in report.mistakes, report.naming
+    assert any("there is no parameter ln_final.w" in r.message for r in verdict.results)

@@ -8,14 +8,17 @@ from torch import Tensor, nn
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Entry, Estimate, Observation
+from gpt2_small.checker.claims.observing.renamings import renamings
 from gpt2_small.checker.claims.observing.subject import Subject
 
 # The end of an entry about a tensor that is not a parameter.
 INSTEAD = " instead"
+# The end of an entry about a missing parameter for which no other one stands.
+ABSENT = " is absent"
 
 
 def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """The shape of each parameter, and what stands in place of a missing one.
+    """The shape of each parameter, what stands in place of a missing one, and which have nothing.
 
     Raises Failure that says what to rename.
     """
@@ -28,6 +31,9 @@ def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     linear = [name for name, child in model.named_modules() if isinstance(child, nn.Linear)]
     untrained = {name: kind for name in missing if (kind := _untrained(model, name))}
     seen |= {f"{name}{INSTEAD}": kind for name, kind in untrained.items()}
+    renamed = renamings(expected, actual).values()
+    absent = [name for name in missing if name not in renamed and name not in untrained]
+    seen |= {f"{name}{ABSENT}": "absent" for name in absent}
     if untrained:
         name, kind = next(iter(untrained.items()))
         raise Failure(
@@ -70,7 +76,7 @@ def what_is_missing(
     expected: dict[str, tuple[int, ...]], actual: dict[str, tuple[int, ...]], missing: list[str]
 ) -> str:
     """The missing parameters, each with the unknown one that most likely stands for it."""
-    meant = {wanted: name for name, wanted in probes.renamings(expected, actual).items()}
+    meant = {wanted: name for name, wanted in renamings(expected, actual).items()}
     found = [f"rename {meant[name]} to {name}" for name in missing if name in meant]
     if found:
         return f"parameters have other names than in the contract: {', '.join(found)}"
@@ -88,7 +94,7 @@ def extras(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     """
     model, expected = subject.fresh(module), subject.contract()
     own = probes.own_parameters(model, expected)
-    known = {*expected, *probes.renamings(expected, probes.shapes(model, expected))}
+    known = {*expected, *renamings(expected, probes.shapes(model, expected))}
     extra = {name: list(p.shape) for name, p in own.items() if name not in known}
     frozen = [name for name, p in own.items() if not p.requires_grad]
     parameters = dict(model.named_parameters(remove_duplicate=False))
@@ -158,7 +164,7 @@ _ROOMY = {
 def fresh_parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     """Every parameter as initialised."""
     model, contract = subject.fresh(module, **_ROOMY), subject.contract(**_ROOMY)
-    meant = probes.renamings(contract, probes.shapes(model, contract))
+    meant = renamings(contract, probes.shapes(model, contract))
     own = probes.own_parameters(model, contract).items()
     return {name: p.detach() for name, p in ((meant.get(n, n), p) for n, p in own)}
 

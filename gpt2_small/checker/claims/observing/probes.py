@@ -4,7 +4,6 @@ All axes have different sizes, so swapped axes raise or differ; every parameter 
 unused one changes the output.
 """
 
-import difflib
 import math
 import zlib
 from collections.abc import Callable, Container, Iterator
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing.observation import TAP, Observation
+from gpt2_small.checker.claims.observing.renamings import renamings
 
 BATCH, SEQ = 2, 11
 # Observed in place of a gradient that is None.
@@ -113,32 +113,6 @@ def load_values(model: nn.Module, values: dict[str, Tensor]) -> None:
                 continue
             shape, value = tuple(parameter.shape), values[known]
             parameter.copy_(value if value.shape == shape else random_parameter(known, shape, 0))
-
-
-def renamings(
-    expected: dict[str, tuple[int, ...]], actual: dict[str, tuple[int, ...]]
-) -> dict[str, str]:
-    """For each unknown name, the likeliest missing parameter of the same shape."""
-    missing = {name: shape for name, shape in expected.items() if name not in actual}
-    unknown = {name: shape for name, shape in actual.items() if name not in expected}
-    pairs = sorted(
-        (-_likeness(wanted, name), wanted, name)
-        for wanted, shape in missing.items()
-        for name, other in unknown.items()
-        if shape == other
-    )
-    found: dict[str, str] = {}
-    for _, wanted, name in pairs:
-        if wanted not in found.values() and name not in found:
-            found[name] = wanted
-    return found
-
-
-def _likeness(wanted: str, name: str) -> float:
-    a, b = (text.lower().replace("_", "") for text in (wanted, name))
-    same_start = 0.3 if a[:1] == b[:1] else 0.0
-    contained = 0.3 if wanted[-1].lower() in b.replace("weight", "").replace("bias", "") else 0.0
-    return difflib.SequenceMatcher(None, a, b).ratio() + same_start + contained
 
 
 def random_parameter(name: str, shape: tuple[int, ...], seed: int) -> Tensor:

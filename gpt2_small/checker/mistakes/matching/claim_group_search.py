@@ -166,7 +166,7 @@ class _GroupSearch:
         same = [m for m in about if all(observed.fits((m,), name) for name in failed)]
         if same or not observed.missing_parameters():
             return same[:1]
-        return [m for m in about if "-other-name" in m.id and observed.misses_with(m)][:1]
+        return [m for m in about if "-other-name" in m.id and observed.renames_as(m)][:1]
 
     def _fails_alone(self, mistake: Mistake) -> bool:
         """Whether a mistake alone fails one of the group's failed checks."""

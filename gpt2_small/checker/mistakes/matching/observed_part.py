@@ -8,7 +8,7 @@ from torch import Tensor
 from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.claims.judging.runner import RAISED
 from gpt2_small.checker.claims.observing.observation import alike
-from gpt2_small.checker.claims.observing.parameters import INSTEAD
+from gpt2_small.checker.claims.observing.parameters import ABSENT, INSTEAD
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_the_same, rows_apart
@@ -126,9 +126,10 @@ class ObservedPart:
             for parameter in self.wrong.seen((), name).keys() - self.seen[name].keys()
         }
 
-    def misses_with(self, mistake: Mistake) -> bool:
-        """Whether the file lacks the parameters that a mistake removes."""
+    def renames_as(self, mistake: Mistake) -> bool:
+        """Whether the file has the parameters that a mistake renames under other names."""
         missing = self.missing_parameters()
+        renamed = {one for one in missing if not self._is_absent(one)}
         taken = {
             f"{name}: {parameter}"
             for name in self.failed_in("state")
@@ -136,7 +137,12 @@ class ObservedPart:
             for parameter in self.wrong.seen((), name).keys()
             - self.wrong.seen((mistake,), name).keys()
         }
-        return bool(taken) and taken <= missing
+        return bool(taken) and taken <= renamed
+
+    def _is_absent(self, missing: str) -> bool:
+        """Whether no parameter of the file can stand for a missing one."""
+        name, _, parameter = missing.rpartition(": ")
+        return f"{parameter}{ABSENT}" in self.seen[name]
 
     @property
     def is_unjudged(self) -> bool:
