@@ -68,6 +68,16 @@ def test_two_mistakes_whose_edits_overlap_are_named(tmp_path: Path) -> None:
     assert set(verdict.reports["MultiHeadAttention"].mistakes) == {wrong.id for wrong in pair}
 
 
+def test_a_large_finite_mask_in_place_of_an_infinite_one_gets_no_name(tmp_path: Path) -> None:
+    """A position that sees nothing then gives numbers and not NaN."""
+    text = reference_with(
+        (".triu(diagonal=1)", ".triu(diagonal=0)"),
+        ("scores = similarity + mask", "scores = similarity.masked_fill(mask < 0, -1e9)"),
+    )
+    report = check_text(tmp_path, text, "MultiHeadAttention").reports["MultiHeadAttention"]
+    assert report.mistakes == ("attention-mask-diagonal",)
+
+
 def test_mistakes_in_two_parts_are_named_independently(tmp_path: Path) -> None:
     text = wrong_text(find("layer-norm-gain-plus-one"), find("mlp-relu"))
     verdict = check_text(tmp_path, text, "LayerNorm", "MLP", "TransformerBlock")

@@ -59,7 +59,8 @@ def name_mistake(
     function = FunctionFinding()
     if observed.failed_in("function"):
         function = explain_function(observed)
-        observed.function, observed.is_whole = function.mistakes, function.is_whole
+        observed.function = (*function.mistakes, *function.variants)
+        observed.is_whole = function.is_whole
     beside: tuple[Mistake, ...] = ()
     unexplained, is_exact = [], True
     for group in GROUPS:
@@ -109,15 +110,14 @@ def _blamed(observed: ObservedPart, named: Sequence[Mistake]) -> dict[str, str]:
     return found
 
 
-def _unexplained(
-    observed: ObservedPart, group: str, function: Sequence[Mistake], beside: Sequence[Mistake]
-) -> str | None:
+def _unexplained(observed: ObservedPart, group: str, beside: Sequence[Mistake]) -> str | None:
     """The first failed check of a group that no named mistake explains; None without one."""
+    function = observed.function
     for check in observed.failed_in(group):
         in_place = function if group == "inputs" else ()
         if any(observed.wrong.fails((m,), check) for m in (*in_place, *beside)):
             continue
-        if not (function and observed.explains_one(tuple(function), check)):
+        if not (function and observed.explains_one(function, check)):
             return check
     return None
 
@@ -160,7 +160,7 @@ def _text(
     others = (m for m, d in finite if 0 < d <= most and m not in function.mistakes)
     next_closest = next((m.id for m in others if _changes_function(observed, m)), None)
     open_groups = [group for group in unexplained if group != "refusals"]
-    found = (_unexplained(observed, group, function.mistakes, beside) for group in open_groups)
+    found = (_unexplained(observed, group, beside) for group in open_groups)
     besides = list(filter(None, found))
     return described(
         observed.part,

@@ -2,8 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from gpt2_small.checker.claims.judging.runner import RAISED
 from gpt2_small.checker.claims.observing.observation import Entry, alike
@@ -43,12 +45,14 @@ _OF_NUMBERS = ("RuntimeError", "ValueError", "IndexError")
 class FunctionFinding:
     """The mistakes that explain a wrong function.
 
-    is_whole: whether the explanation is exact. is_nothing_else: whether it is exact but for a
-    number. ends_alike: whether the mistakes raise where the part does. nearest: all mistakes with
-    their distances. from_right: the right part's distance.
+    variants: equivalent edits that the explanation needs; they have no name. is_whole: whether the
+    explanation is exact. is_nothing_else: whether it is exact but for a number. ends_alike: whether
+    the mistakes raise where the part does. nearest: all mistakes with their distances. from_right:
+    the right part's distance.
     """
 
     mistakes: tuple[Mistake, ...] = ()
+    variants: tuple[Mistake, ...] = ()
     is_whole: bool = True
     is_nothing_else: bool = False
     ends_alike: bool = True
@@ -85,8 +89,8 @@ class _FunctionSearch:
             if self.observed.explains((m,), "function") and not self.observed.contradicts((m,))
         ]
         if not matches and not self.observed.raised(key):
-            matches = self._pairs(ordered, key) or self._check_by_check(ordered)
-            matches = matches or self._triples(ordered, key)
+            matches = self._in_right_variants(ordered, key) or self._pairs(ordered, key)
+            matches = matches or self._check_by_check(ordered) or self._triples(ordered, key)
         if not self.observed.tells_much:
             matches = [one for one in matches if self._raises_as_well(one)]
         if self.observed.part == "train" and "" in self.observed.traces:
@@ -108,16 +112,27 @@ class _FunctionSearch:
                 ),
             )
             chosen = self._with_errors(chosen, ordered)
-            in_order = sorted(chosen, key=self.observed.evidence.first_shared)
-            ends_alike = self._ends_alike(chosen)
-            return FunctionFinding(tuple(in_order), ends_alike=ends_alike, nearest=nearest)
+            mistakes = [m for m in chosen if not m.equivalent]
+            mistakes.sort(key=self.observed.evidence.first_shared)
+            return FunctionFinding(
+                tuple(mistakes),
+                variants=tuple(m for m in chosen if m.equivalent),
+                ends_alike=self._ends_alike(chosen),
+                nearest=nearest,
+            )
         self.observed.is_whole = False
         is_unknown = self.observed.raised(key) or self.observed.has_other_names
         partly, is_nothing_else = (
             ((), False) if is_unknown else explain_partly(self.observed, ordered, key)
         )
         from_right = distance_to(self.observed.wrong, (), self.observed.seen, key)
-        return FunctionFinding(partly, False, is_nothing_else, True, nearest, from_right)
+        return FunctionFinding(
+            partly,
+            is_whole=False,
+            is_nothing_else=is_nothing_else,
+            nearest=nearest,
+            from_right=from_right,
+        )
 
     def _with_errors(
         self, mistakes: tuple[Mistake, ...], ordered: Sequence[Mistake]
@@ -153,6 +168,19 @@ class _FunctionSearch:
             for name in observed.failed_in("function")
             if observed.raised(name)
         )
+
+    def _in_right_variants(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
+        """A mistake that gives NaN, with an equivalent edit that gives a number in its place.
+
+        Where a position sees nothing, a mask of minus infinity gives NaN; a finite one does not.
+        """
+        wrong = self.observed.wrong
+        variants = [m for m in wrong.exercises.mistakes(wrong.part) if m.equivalent]
+        giving_nan = [m for m in ordered if _has_nan(wrong.seen((m,), key))]
+        for pair in itertools.product(giving_nan, variants):
+            if self._is_explanation(pair):
+                return [pair]
+        return []
 
     def _pairs(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
         """A pair of mistakes that explains the function, if possible all groups.
@@ -243,6 +271,10 @@ class _FunctionSearch:
         if not found:
             observed.wrong.forget(pair)
         return found
+
+
+def _has_nan(seen: Mapping[str, Entry]) -> bool:
+    return any(isinstance(entry, Tensor) and bool(entry.isnan().any()) for entry in seen.values())
 
 
 def _are_alike(error: Entry, other: Entry | None) -> bool:
