@@ -1,25 +1,15 @@
-"""Find the mistake, or the pair, that explains a part's wrong output."""
+"""Find the mistakes that explain a part's wrong output."""
 
-import itertools
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from torch import Tensor
 
 from gpt2_small.checker.claims.judging.runner import RAISED
 from gpt2_small.checker.claims.observing.observation import Entry, alike
-from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.effects.first_effect import (
     makes_the_same_steps,
 )
+from gpt2_small.checker.mistakes.matching.combinations import Combinations
 from gpt2_small.checker.mistakes.matching.drawn_rows import FEW_ROWS
-from gpt2_small.checker.mistakes.matching.likely_pairs import (
-    complementary,
-    explaining_some,
-    is_costly,
-    likely_pairs,
-)
 from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.matching.partial_explanation import explain_partly
 from gpt2_small.checker.mistakes.matching.wrong_references import (
@@ -27,15 +17,6 @@ from gpt2_small.checker.mistakes.matching.wrong_references import (
     taps_apart,
 )
 from gpt2_small.checker.mistakes.mistake import Mistake
-
-# The number of pairs tried after one that explains the function but not all groups.
-_FURTHER_PAIRS = 20
-
-# The numbers of pairs that are extended by a third mistake, and of mistakes tried for it.
-_TRIED = 6
-# The number of explanations of the first failed checks that are extended to the next one.
-_BEAM = 8
-
 
 # Exceptions of wrong numbers or sizes, of which other code may raise another.
 _OF_NUMBERS = ("RuntimeError", "ValueError", "IndexError")
@@ -71,6 +52,7 @@ def explain_function(part: ObservedPart) -> FunctionFinding:
 class _FunctionSearch:
     def __init__(self, observed: ObservedPart) -> None:
         self.observed = observed
+        self.combinations = Combinations(observed)
 
     def found(self) -> FunctionFinding:
         key = next(
@@ -89,8 +71,7 @@ class _FunctionSearch:
             if self.observed.explains((m,), "function") and not self.observed.contradicts((m,))
         ]
         if not matches and not self.observed.raised(key):
-            matches = self._in_right_variants(ordered, key) or self._pairs(ordered, key)
-            matches = matches or self._check_by_check(ordered) or self._triples(ordered, key)
+            matches = self.combinations.explaining(ordered, key)
         if not self.observed.tells_much:
             matches = [one for one in matches if self._raises_as_well(one)]
         if self.observed.part == "train" and "" in self.observed.traces:
@@ -141,7 +122,11 @@ class _FunctionSearch:
         if self._ends_alike(mistakes):
             return mistakes
         raising = [(*mistakes, m) for m in ordered if m not in mistakes and self._ends_alike((m,))]
-        found = [both for both in raising if self._is_explanation(both) and self._ends_alike(both)]
+        found = [
+            both
+            for both in raising
+            if self.combinations.is_explanation(both) and self._ends_alike(both)
+        ]
         return found[0] if len(found) == 1 else mistakes
 
     def _ends_alike(self, mistakes: tuple[Mistake, ...]) -> bool:
@@ -168,113 +153,6 @@ class _FunctionSearch:
             for name in observed.failed_in("function")
             if observed.raised(name)
         )
-
-    def _in_right_variants(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
-        """A mistake that gives NaN, with an equivalent edit that gives a number in its place.
-
-        Where a position sees nothing, a mask of minus infinity gives NaN; a finite one does not.
-        """
-        wrong = self.observed.wrong
-        variants = [m for m in wrong.exercises.mistakes(wrong.part) if m.equivalent]
-        giving_nan = [m for m in ordered if _has_nan(wrong.seen((m,), key))]
-        for pair in itertools.product(giving_nan, variants):
-            if self._is_explanation(pair):
-                return [pair]
-        return []
-
-    def _pairs(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
-        """A pair of mistakes that explains the function, if possible all groups.
-
-        Likely pairs are tried first, up to a limit.
-        """
-        found: list[tuple[Mistake, ...]] = []
-        left = math.inf
-        for pair in likely_pairs(self.observed, ordered, key):
-            left -= 1
-            if left < 0:
-                break
-            if not self._is_explanation(pair):
-                continue
-            if not self.observed.left_over(pair):
-                return [pair]
-            found.append(pair)
-            left = min(left, _FURTHER_PAIRS)
-        return found
-
-    def _triples(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
-        """Three mistakes of a part with many checks, each of which changes few of them.
-
-        The third explains the next failed check that a pair does not explain, or some of it.
-        """
-        observed = self.observed
-        if not is_costly(observed.part) or observed.part == "sample":
-            return []
-        numeric = [n for n in observed.failed_in("function") if not observed.raised(n)]
-        for pair in itertools.islice(complementary(observed, ordered, key), _TRIED):
-            left = [name for name in numeric if not observed.explains_one(pair, name)]
-            if not left or len(left) == len(numeric):
-                continue
-            for third in explaining_some(observed, ordered, left[0])[:_TRIED]:
-                if third not in pair and self._is_explanation((*pair, third)):
-                    return [(*pair, third)]
-        return []
-
-    def _check_by_check(self, ordered: Sequence[Mistake]) -> list[tuple[Mistake, ...]]:
-        """Several mistakes of a schedule, added until they explain one failed check after another.
-
-        At most two are added for a check. Trying one takes less than a millisecond, and each
-        changes few checks.
-        """
-        if self.observed.part != "learning_rate":
-            return []
-        chosen: list[tuple[Mistake, ...]] = [()]
-        explained: list[str] = []
-        for name in self.observed.failed_in("function"):
-            if self.observed.raised(name):
-                continue
-            explained.append(name)
-            chosen = [
-                longer
-                for mistakes in chosen
-                for longer in self._extended(mistakes, ordered, explained)
-            ][:_BEAM]
-        return [mistakes for mistakes in chosen if mistakes and self._is_explanation(mistakes)]
-
-    def _extended(
-        self, mistakes: tuple[Mistake, ...], ordered: Sequence[Mistake], names: Sequence[str]
-    ) -> list[tuple[Mistake, ...]]:
-        """The mistakes with the fewest others, up to two, that explain these checks together."""
-        others = [m for m in ordered if m not in mistakes]
-        for number in range(3):
-            added = itertools.combinations(others, number)
-            longer = [(*mistakes, *more) for more in added]
-            if found := [one for one in longer if self._explains_all(one, reversed(names))]:
-                return found[:_BEAM]
-        return []
-
-    def _explains_all(self, mistakes: tuple[Mistake, ...], names: Iterable[str]) -> bool:
-        if all(self.observed.explains_one(mistakes, name) for name in names):
-            return True
-        if len(mistakes) > 1:
-            self.observed.wrong.forget(mistakes)
-        return False
-
-    def _is_explanation(self, pair: tuple[Mistake, ...]) -> bool:
-        """Whether a pair explains the function without contradictions."""
-        observed = self.observed
-        found = False
-        try:
-            if observed.part != "sample" or observed.draws_apart(pair) <= FEW_ROWS:
-                found = observed.explains(pair, "function") and not observed.contradicts(pair)
-        except EditDoesNotFit:
-            pass
-        if not found:
-            observed.wrong.forget(pair)
-        return found
-
-
-def _has_nan(seen: Mapping[str, Entry]) -> bool:
-    return any(isinstance(entry, Tensor) and bool(entry.isnan().any()) for entry in seen.values())
 
 
 def _are_alike(error: Entry, other: Entry | None) -> bool:
