@@ -24,6 +24,7 @@ with loading():
 
     from gpt2_small import binding
     from gpt2_small.commands.options.flags import Device, Solution
+    from gpt2_small.commands.screens.command_classes import Command
     from gpt2_small.devices import find_device
     from gpt2_small.entry_point import bind_solution, run_command
     from gpt2_small.errors import UserError
@@ -240,7 +241,7 @@ def run_demo(demo: Demo, model: str | None) -> None:
         demo.console.print(Text(f"Next: {command}"), soft_wrap=True)
 
 
-@app.command()
+@app.command(cls=Command)
 def main(
     prompt: Annotated[str, typer.Option(help="Text to continue.")] = DEFAULT_PROMPT,
     model: Annotated[

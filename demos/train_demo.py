@@ -18,6 +18,7 @@ with loading():
 
     from gpt2_small import binding
     from gpt2_small.commands.options.flags import Device, Solution
+    from gpt2_small.commands.screens.command_classes import Command
     from gpt2_small.data.conversations.chat_folder import holds_chats
     from gpt2_small.data.conversations.chat_sources import DIALOGUES
     from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
@@ -183,7 +184,7 @@ def unused_folder(name: str) -> Path:
     return folder
 
 
-@app.command()
+@app.command(cls=Command)
 def main(
     data: Annotated[
         str, typer.Option(help="stories, a text file, a prepared folder, or hub:NAME.")

@@ -62,6 +62,11 @@ def package_missing(task: str, package: str) -> UserError:
     return UserError(f"{task} needs the `{package}` package: pip install {package}")
 
 
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """`1 process`, `2 processes`, `3,000 steps`."""
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of another library's error, without its full stop; its type if it is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -23,7 +23,7 @@ from gpt2_small.data.shards.index import index_content
 from gpt2_small.data.shards.shard_writer import SplitWriter
 from gpt2_small.data.train_tokenizer import learn_tokenizer
 from gpt2_small.data.unfinished_folder import UnfinishedFolder
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, counted
 from gpt2_small.tokenizers.protocol import Tokenizer, id_dtype
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer, save_tokenizer
 
@@ -216,9 +216,13 @@ class Preparation:
         self.unfinished.save(saved=saved)
 
     def _close(self, tokenizer: Tokenizer) -> None:
-        """Close the last shards, and save the index for `publish`."""
+        """Close the last shards, and save the index for `publish`.
+
+        Raises UserError when a split has no text; then nothing is left to resume.
+        """
         for split, writer in self.writers.items():
             if writer.tokens == 0:
+                self.unfinished.remove()
                 raise self._empty(split)
             writer.close()
         shards = {split: writer.shards() for split, writer in self.writers.items()}
@@ -244,7 +248,8 @@ class Preparation:
     def _empty(self, split: str) -> UserError:
         return UserError(
             f"no text of {self.corpus.name} is left for {SPLIT_NAMES[split]}: it has "
-            f"{sum(self.documents.values())} documents and {self.bytes} bytes of text; "
+            f"{counted(sum(self.documents.values()), 'document')} and "
+            f"{counted(self.bytes, 'byte')} of text; "
             "give more text (at least ten different documents, or ten characters)"
         )
 

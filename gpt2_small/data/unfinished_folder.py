@@ -59,10 +59,10 @@ class UnfinishedFolder:
         before: dict[str, Any] = self.progress.get("settings", {})
         for name in {**before, **settings} if before else {}:
             if before.get(name) != settings.get(name):
+                was, now = (_setting(name, of.get(name)) for of in (before, settings))
                 raise UserError(
-                    f"{self.folder} was begun with {_setting(name, before.get(name))}, and now it "
-                    f"is {_setting(name, settings.get(name))}; give the same again to resume, "
-                    "or another folder"
+                    f"{self.folder} was begun with {was}, and this run has {now}; "
+                    "give the same again to resume, or another folder"
                 )
 
     def bytes_written(self) -> int:

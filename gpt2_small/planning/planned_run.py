@@ -4,7 +4,7 @@ import math
 import os
 from dataclasses import dataclass
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, counted
 from gpt2_small.model_protocol import Config
 from gpt2_small.planning.device_peaks import CPU, Device
 from gpt2_small.planning.memory import DTYPE_BYTES, MemorySetting
@@ -78,11 +78,10 @@ class PlannedRun:
             return
         share, rest = divmod(batch, window * self.processes)
         if rest:
-            noun = "process" if self.processes == 1 else "processes"
             below, above = (window * self.processes * shares for shares in (share, share + 1))
             raise UserError(
                 f"--batch-tokens is {batch}, which cannot be shared equally by "
-                f"{self.processes} {noun} in windows of {window} tokens; "
+                f"{counted(self.processes, 'process', 'es')} in windows of {window} tokens; "
                 f"give {f'{below} or ' if below else ''}{above}"
             )
         if self.micro_batch and share % self.micro_batch:

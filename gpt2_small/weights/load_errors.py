@@ -4,6 +4,7 @@ import re
 import struct
 from pathlib import Path
 
+from gpt2_small.errors import counted
 from gpt2_small.files.json_files import read_json_object
 from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
 from gpt2_small.files.special_files import refuse_pipe
@@ -71,7 +72,7 @@ def explain_folder(folder: Path) -> str | None:
     steps = [path for path in folder.glob("checkpoint-*") if (path / CONFIG).is_file()]
     if steps:
         last = max(steps, key=_step)
-        return f"{folder} holds {_several(len(steps), 'checkpoint')} of a Trainer; give {last}"
+        return f"{folder} holds {counted(len(steps), 'checkpoint')} of a Trainer; give {last}"
     snapshots = sorted(folder.glob(f"snapshots/*/{CONFIG}"))
     if snapshots:
         return f"{folder} is a model in the Hub's cache; give {_newest(snapshots).parent}"
@@ -145,10 +146,6 @@ def _step(folder: Path) -> int:
 
 def _newest(paths: list[Path]) -> Path:
     return max(paths, key=lambda path: path.stat().st_mtime)
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _listed(names: "map[str] | list[str]") -> str:

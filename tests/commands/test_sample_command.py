@@ -143,6 +143,14 @@ def test_after_an_interrupt_the_text_so_far_stays_printed(sample, tmp_path, monk
     )
 
 
+def test_an_error_while_drawing_is_printed_on_a_line_of_its_own(sample):
+    code, text, beside = sample(
+        "--prompt", "HELLO", "--no-repeat-ngram-size", 1, "--max-new-tokens", 400
+    )
+    assert (code, text[-1]) == (2, "\n")
+    assert "\nerror: no token is left" in beside
+
+
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory):
     """Return a learner's file that generates A greedily until Ctrl-C."""

@@ -75,9 +75,11 @@ def test_at_a_terminal_an_error_is_wrapped_between_words(capsys, monkeypatch):
         (["sample", "--max-new-tokens", "ten"], "'--max-new-tokens': 'ten' is not an integer"),
         (["sample", "--temperature", "hot"], "'--temperature': 'hot' is not a number"),
         (["plan", "--gpus", "2.5"], "'--gpus': '2.5' is not an integer"),
+        (["prepare", "x", "--max-documents", "0"], "'--max-documents': 0 is not at least 1"),
+        (["app", "--port", "70000"], "'--port': 70000 is not at most 65535"),
     ],
 )
-def test_an_option_other_than_a_number_is_refused_with_its_value(
+def test_a_number_out_of_range_or_not_a_number_is_refused_with_its_value(
     arguments, message, capsys, monkeypatch
 ):
     monkeypatch.setattr("sys.argv", ["gpt2-small", *arguments])

@@ -109,9 +109,9 @@ def checked_definition(name: str | None) -> str:
     if name is None:
         return "both"
     if name not in DEFINITION_CHOICES:
-        guess = did_you_mean(name, DEFINITION_CHOICES, otherwise="")
-        known = ", ".join(DEFINITION_CHOICES)
-        raise UserError(f"definition is {name!r}; {guess} give one of {known}")
+        known = f"give one of {', '.join(DEFINITION_CHOICES)}"
+        guess = did_you_mean(name, DEFINITION_CHOICES, otherwise=known)
+        raise UserError(f"definition is {name!r}; {guess}")
     return name
 
 

@@ -1,25 +1,38 @@
 """Define the commands' classes: errors that show the value, help with one line per option."""
 
+import reprlib
 from typing import Any
 
 from typer import BadParameter
 from typer.core import TyperCommand
 
-_KINDS = {"int_parsing": "an integer", "float_parsing": "a number"}
+# What a value must be, by the type of pydantic's error; the names are those of its context.
+_WANTED = {
+    "int_parsing": "an integer",
+    "int_parsing_size": "an integer of a usual size",
+    "float_parsing": "a number",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+    "greater_than": "above {gt:g}",
+    "less_than": "below {lt:g}",
+}
 
 
 class Command(TyperCommand):
     """A command whose errors about numbers show the value that was given."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; an option that is no number raises BadParameter with its value."""
+        """Parse the arguments; a number that is not one raises BadParameter with it."""
         try:
             return super().parse_args(ctx, args)
         except BadParameter as error:
             invalid: list[dict[str, Any]]
             invalid = getattr(error.__cause__, "errors", list)()  # pydantic's ValidationError
-            if invalid and (kind := _KINDS.get(invalid[0]["type"])):
-                error.message = f"{invalid[0]['input']!r} is not {kind}"
+            if invalid and (wanted := _WANTED.get(invalid[0]["type"])):
+                bound = invalid[0].get("ctx", {})
+                given = reprlib.repr(invalid[0]["input"])
+                given = given.strip("'") if bound else given
+                error.message = f"{given} is not {wanted.format(**bound)}"
             raise
 
 

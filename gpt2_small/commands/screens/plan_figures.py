@@ -1,11 +1,6 @@
 """Format a plan's numbers: three digits and a familiar unit."""
 
 
-def counted(number: int, noun: str, plural: str = "s") -> str:
-    """`1 process`, `2 processes`."""
-    return f"{number:,} {noun}{'' if number == 1 else plural}"
-
-
 def scaled(number: float, unit: str = "") -> str:
     """`2.49B`, `855 MFLOPs`: three digits and a multiple, with a space before a unit."""
     steps = "KMBT" if not unit else "KMGTP"

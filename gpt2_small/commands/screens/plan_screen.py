@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gpt2_small.commands.screens.plan_figures import counted, duration, rounded, scaled
+from gpt2_small.commands.screens.plan_figures import duration, rounded, scaled
 from gpt2_small.data.prepare_options import in_bytes
+from gpt2_small.errors import counted
 from gpt2_small.planning import flops
 from gpt2_small.planning.gpu_scaling import LINK_SHARE, WORTH_IT, StepTime
 from gpt2_small.planning.planner import Plan

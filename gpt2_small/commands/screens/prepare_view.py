@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from gpt2_small.data.prepare import SAVE_SECONDS, PrepareProgress
 from gpt2_small.data.prepare_options import in_bytes
 from gpt2_small.data.unfinished_folder import INDEX
-from gpt2_small.errors import printable
+from gpt2_small.errors import counted, printable
 
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_UNSHOWN = 1.0
@@ -123,8 +123,8 @@ class PrepareView:
             listed = files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}"
             size = in_bytes(sum(shard["bytes"] for shard in part["shards"]))
             self.console.print(
-                f"  {what:<10}  {part['tokens']:,} tokens, {_documents(part['documents'])}, "
-                f"{size} in {listed}",
+                f"  {what:<10}  {part['tokens']:,} tokens, "
+                f"{counted(part['documents'], 'document')}, {size} in {listed}",
                 soft_wrap=True,
                 markup=False,
             )
@@ -132,7 +132,8 @@ class PrepareView:
     def _line(self, step: PrepareProgress, seconds: float) -> str:
         before = self._first.tokens if self._first else 0
         rate = (step.tokens - before) / seconds if seconds > 0 else 0.0
-        return f"{_documents(step.documents)}  {in_bytes(step.bytes)}  {_short(rate)} tokens/s"
+        documents = counted(step.documents, "document")
+        return f"{documents}  {in_bytes(step.bytes)}  {_short(rate)} tokens/s"
 
     def _left(self, step: PrepareProgress, seconds: float) -> str:
         first_fraction = self._first.fraction if self._first else None
@@ -186,10 +187,6 @@ class PrepareProgressLater:
         if self._view is not None:
             self._view.end()
         self._timer = self._view = None
-
-
-def _documents(count: int) -> str:
-    return f"{count:,} document{'' if count == 1 else 's'}"
 
 
 def _short(number: float) -> str:

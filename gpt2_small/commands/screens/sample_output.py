@@ -12,6 +12,7 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.commands.screens.standard_error import print_to_stderr
+from gpt2_small.errors import UserError
 from gpt2_small.files.atomic import write_atomically
 from gpt2_small.generation import Continuation, LoadedModel, ScoredToken, Stream
 from gpt2_small.generation.terminal_text import print_anything, visible
@@ -39,6 +40,9 @@ def run_stream(prompts: Sequence[str], stream: Stream, *, quiet: bool = False) -
             row.interrupt()
         printer.update()
         print_to_stderr("interrupted")
+    except UserError:
+        printer.end_line()
+        raise
     return all(row.finish != "interrupted" for row in stream.rows)
 
 
@@ -64,6 +68,11 @@ class ContinuationPrinter:
                 return
             self._print("\n")
             self._current, self._printed = self._current + 1, None
+
+    def end_line(self) -> None:
+        """End the line of a continuation that breaks off."""
+        if self._printed is not None:
+            self._print("\n")
 
     def _print(self, text: str) -> None:
         if sys.stdout is not None:  # None if it was closed

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from gpt2_small import binding, stories
-from gpt2_small.errors import shell_word
+from gpt2_small.errors import counted, shell_word
 from gpt2_small.runs import read_log
 from gpt2_small.stories.dialogues.dialogue_entropy import dialogue_floor
 from gpt2_small.training.chat_data import ChatData
@@ -145,8 +145,7 @@ def show_training(
                 show_excerpt(run, console, f"after {record.step:,} steps", seed=seed + record.step)
     seconds = time.perf_counter() - started
     made = training.step - first
-    plural = "" if made == 1 else "s"
-    console.print(f"Trained {made:,} step{plural} in {seconds:.0f} seconds.")
+    console.print(f"Trained {counted(made, 'step')} in {counted(round(seconds), 'second')}.")
     if training.is_stopping:
         console.print(
             f"Interrupted after step {training.step:,}; everything is saved.\n"

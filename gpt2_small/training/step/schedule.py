@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, counted
 from gpt2_small.training.recipes.recipe import Recipe
 
 # solution.learning_rate, or a learner's.
@@ -52,12 +52,15 @@ def describe(recipe: Recipe, cosine: Cosine) -> str:
     """Describe the schedule in a line: the warm-up, the shape, and the last rate."""
     total, last = recipe.total_steps, recipe.max_steps
     if recipe.warmup_steps >= total:
+        highest = rate_at(recipe, min(total, last) - 1, cosine)
+        rising = f"rate rises to {highest:g} in {counted(min(total, last), 'step')}"
+        if last > total:
+            return f"{rising}, then {rate_at(recipe, total, cosine):g} to step {last:,}"
         return (
-            f"rate rises to {rate_at(recipe, min(total, last) - 1, cosine):g} in "
-            f"{_steps(min(total, last))} and never falls: the warm-up is {recipe.warmup_steps:,} "
-            "steps; for a decay give fewer with --set warmup_steps=N"
+            f"{rising} and never falls: the warm-up is {recipe.warmup_steps:,} steps; for a decay "
+            "give fewer with --set warmup_steps=N"
         )
-    warmup = f"rate up to {recipe.learning_rate:g} in {_steps(recipe.warmup_steps)}"
+    warmup = f"rate up to {recipe.learning_rate:g} in {counted(recipe.warmup_steps, 'step')}"
     end = f"{recipe.learning_rate * recipe.final_fraction:g} at step {total:,}"
     if recipe.schedule == "constant":
         falls = max(0, total - decay_steps(recipe))
@@ -69,10 +72,6 @@ def describe(recipe: Recipe, cosine: Cosine) -> str:
     elif last < total:
         shape += f"; the run ends at step {last:,} with {rate_at(recipe, last - 1, cosine):g}"
     return f"{warmup}, {shape}"
-
-
-def _steps(number: int) -> str:
-    return f"{number:,} step{'' if number == 1 else 's'}"
 
 
 def extended(

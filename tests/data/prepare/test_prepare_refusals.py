@@ -15,9 +15,17 @@ from gpt2_small.errors import UserError
 @pytest.mark.parametrize(
     ("before", "now", "said"),
     [
-        ({"tokenizer": "byte"}, {}, "begun with --tokenizer byte, and now it is --tokenizer gpt2"),
-        ({}, {"kind": "npy"}, "begun with --format bin, and now it is --format npy"),
-        ({}, {"shard_tokens": 5}, "begun with no --shard-tokens, and now it is --shard-tokens 5"),
+        (
+            {"tokenizer": "byte"},
+            {},
+            "begun with --tokenizer byte, and this run has --tokenizer gpt2",
+        ),
+        ({}, {"kind": "npy"}, "begun with --format bin, and this run has --format npy"),
+        (
+            {},
+            {"shard_tokens": 5},
+            "begun with no --shard-tokens, and this run has --shard-tokens 5",
+        ),
     ],
 )
 def test_a_folder_begun_with_other_settings_is_refused_with_both_values(
@@ -35,7 +43,9 @@ def test_a_text_that_has_changed_since_is_refused(tmp_path, play):
     folder = tmp_path / "out"
     list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 2))
     play.write_text(SPACED_PLAY + "One more line.\n")
-    with pytest.raises(UserError, match=r"begun with sha256 of the text \w{12}\.\.\., and now"):
+    with pytest.raises(
+        UserError, match=r"begun with sha256 of the text \w{12}\.\.\., and this run"
+    ):
         list(steps_of(play, folder, tokenizer="byte"))
 
 
@@ -46,6 +56,14 @@ def test_another_text_is_refused_with_both_names(tmp_path, play):
     other.write_text("other")
     with pytest.raises(UserError, match=r"begun with the text play\.txt, .* the text other\.txt;"):
         list(steps_of(other, folder, tokenizer="byte"))
+
+
+def test_after_a_text_that_is_too_short_another_can_be_prepared_in_the_folder(tmp_path, play):
+    short = play.with_name("short.txt")
+    short.write_text("a")
+    with pytest.raises(UserError, match=r"it has 1 document and 1 byte of text; give more"):
+        list(steps_of(short, tmp_path / "out", tokenizer="byte"))
+    assert list(steps_of(play, tmp_path / "out", tokenizer="byte"))[-1].stage == "done"
 
 
 def test_a_finished_folder_is_not_changed(tmp_path, play):

@@ -51,6 +51,10 @@ def test_after_its_schedule_a_run_keeps_the_last_rate():
         ({"schedule_steps": 200}, "cosine to 0.1 at step 200; the run ends at step 100 with 0.58"),
         ({"schedule": "constant"}, "constant to step 80, linear to 0.1 at step 100"),
         ({"max_steps": 6}, r"rate rises to 1 in 6 steps and never falls: .* --set warmup_steps=N"),
+        (
+            {"schedule_steps": 6, "max_steps": 9},
+            r"rate rises to 1 in 6 steps, then 0\.1 to step 9",
+        ),
     ],
 )
 def test_the_description_of_a_schedule_is_correct(changes, said):
