@@ -51,7 +51,7 @@ def test_the_column_of_rows_can_be_chosen(tmp_path, cache):
     data = open_data(str(path), "byte", 16, column="body")
     assert data.name == str(path)
     assert text_of(data.corpus)[0].startswith(divided(written(30), 0.1)[0][0])
-    with pytest.raises(UserError, match="its columns of text are: body, title"):
+    with pytest.raises(UserError, match="these columns of text: body, title"):
         open_data(str(path), "byte", 16)
 
 

@@ -158,10 +158,14 @@ def choose_column(name: str, records: Iterable[Any], column: str | None) -> str 
         return own[0]
     if column in texts:
         return column
-    asked = f"no text in a column {column!r}" if column else "several columns of text or none"
-    hint = did_you_mean(column, texts) if column else "choose one with --column"
-    listed = ", ".join(texts) or f"none (others: {', '.join(others) or 'none'})"
-    raise UserError(f"{name} has {asked}; its columns of text are: {listed}. {hint}".rstrip())
+    if not texts:
+        listed = f" (its columns: {', '.join(others)})" if others else ""
+        raise UserError(f"{name} has no column of text{listed}; give a file that has one")
+    listed = f"columns of text: {', '.join(texts)}"
+    if column is None:
+        raise UserError(f"{name} has these {listed}; choose one with --column")
+    hint = did_you_mean(column, texts, otherwise="choose one of them")
+    raise UserError(f"{name} has no text in a column {column!r}, but {listed}; {hint}")
 
 
 def guessed_column(column: str | None, chosen: Iterable[str | None]) -> list[str]:

@@ -80,7 +80,8 @@ def scan_text(path: Path) -> TextFacts:
             text_hash.update(block)
             size += len(block)
     if is_empty:
-        raise EmptyText(f"{path} is empty; give a file with text in it")
+        content = "has white space alone" if characters else "is empty"
+        raise EmptyText(f"{path} {content}; give a file with text in it")
     digest = raw.hexdigest() if is_plain(path) else sha256(path)
     return TextFacts(digest, text_hash.digest(), size, characters, end_marks, windows_lines)
 

@@ -109,7 +109,7 @@ def test_a_byte_order_mark_sets_the_encoding_and_is_not_part_of_the_text(
     ("data", "complaint"),
     [
         (b"", "is empty"),
-        (b" \n \n", "is empty"),
+        (b" \n \n", "has white space alone"),
         (b"naive text\0more", r"a zero byte at offset 10"),
         (b"some na\xefve words", r"byte 0xef at offset 7\).*iconv -f WINDOWS-1252"),
         (b"cut off \xe4\xb8", r"byte 0xe4 at offset 8"),

@@ -91,7 +91,7 @@ def test_lines_that_are_json_strings_are_documents(tmp_path):
 def test_the_only_column_of_text_is_found(tmp_path, name):
     path = json_lines(tmp_path / "some.jsonl", TEXTS, column=name, stars=5, tags=["a"])
     if name == "a.b":
-        with pytest.raises(UserError, match="columns of text are: "):
+        with pytest.raises(UserError, match="columns of text: a.b"):
             documents_read(path)
     else:
         remark = f"The documents are the texts in the column {name!r}."
@@ -116,9 +116,9 @@ def test_conversations_are_not_prepared_as_texts_of_another_column(tmp_path, suf
 
 def test_several_columns_of_text_require_a_choice(tmp_path):
     path = json_lines(tmp_path / "some.jsonl", TEXTS, column="body", title="t")
-    with pytest.raises(UserError, match="its columns of text are: body, title"):
+    with pytest.raises(UserError, match="these columns of text: body, title"):
         documents_read(path)
-    with pytest.raises(UserError, match=r"no text in a column 'bdy'; .* did you mean body\?"):
+    with pytest.raises(UserError, match=r"no text in a column 'bdy', but .*; did you mean body\?"):
         documents_read(path, column="bdy")
     assert documents_read(path, column="body") == texts()
 

@@ -135,6 +135,8 @@ def test_a_damaged_parquet_file_is_refused_in_one_sentence(tmp_path, arrow):
 
 def test_parquet_is_read_and_its_column_chosen(tmp_path, arrow):
     path = parquet(arrow, tmp_path / "some.parquet", id=list(map(str, range(30))), body=TEXTS)
-    with pytest.raises(UserError, match="its columns of text are: id, body"):
+    with pytest.raises(
+        UserError, match="has these columns of text: id, body; choose one with --column"
+    ):
         documents_read(path)
     assert documents_read(path, column="body") == texts()
