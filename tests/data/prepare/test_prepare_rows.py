@@ -91,7 +91,7 @@ def test_lines_that_are_json_strings_are_documents(tmp_path):
 def test_the_only_column_of_text_is_found(tmp_path, name):
     path = json_lines(tmp_path / "some.jsonl", TEXTS, column=name, stars=5, tags=["a"])
     if name == "a.b":
-        with pytest.raises(UserError, match="columns of text: a.b"):
+        with pytest.raises(UserError, match=r"columns of text: a\.b"):
             documents_read(path)
     else:
         remark = f"The documents are the texts in the column {name!r}."
