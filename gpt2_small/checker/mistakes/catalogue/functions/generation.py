@@ -382,6 +382,14 @@ MISTAKES = [
         hints=_RESULT_HINTS,
     ),
     Mistake(
+        id="generate-returns-the-prompt",
+        component=PART,
+        old=_APPEND,
+        new="torch.cat([tokens, rearrange(next_token, 'batch -> batch 1')], dim=1)",
+        sentence="returns the prompt alone: nothing keeps the tokens that it appends",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
         id="generate-repeats-last",
         component=PART,
         old=_APPEND,

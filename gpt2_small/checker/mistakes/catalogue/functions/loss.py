@@ -35,6 +35,16 @@ _GRADIENT_HINTS = (
     "return F.cross_entropy(...), without detach, item or no_grad",
 )
 
+# Numbers in use, and the ends of their mistakes' ids.
+_SMALL_NUMBERS = {
+    "1e-10": "",
+    "1e-12": "-1e-12",
+    "1e-9": "-1e-9",
+    "1e-8": "-1e-8",
+    "1e-7": "-1e-7",
+    "1e-6": "-1e-6",
+}
+
 MISTAKES = [
     Mistake(
         id="loss-no-shift",
@@ -158,17 +168,20 @@ MISTAKES = [
         sentence="takes the logarithm of a softmax with a small number added",
         hints=_LOGS_HINTS,
     ),
-    Mistake(
-        id="loss-small-number-in-the-logarithm",
-        component=PART,
-        old=_CALL,
-        new=(
-            "    shares = predictions.softmax(dim=-1).gather(-1, targets.unsqueeze(-1))\n"
-            "    return -(shares + 1e-10).log().mean()\n"
-            "    return F.cross_entropy(\n"
-        ),
-        sentence="adds a small number before the logarithm, which limits the loss",
-        hints=_LOGS_HINTS,
+    *(
+        Mistake(
+            id=f"loss-small-number-in-the-logarithm{suffix}",
+            component=PART,
+            old=_CALL,
+            new=(
+                "    shares = predictions.softmax(dim=-1).gather(-1, targets.unsqueeze(-1))\n"
+                f"    return -(shares + {number}).log().mean()\n"
+                "    return F.cross_entropy(\n"
+            ),
+            sentence=f"adds {number} before the logarithm, which limits the loss",
+            hints=_LOGS_HINTS,
+        )
+        for number, suffix in _SMALL_NUMBERS.items()
     ),
     Mistake(
         id="loss-log-underflows",

@@ -121,6 +121,17 @@ MISTAKES = [
         hints=_WHICH_HINTS,
     ),
     Mistake(
+        id="parameter-groups-both-embeddings-do-not",
+        component=PART,
+        old=_MATRIX,
+        new=(
+            'is_matrix = name.split(".")[-1].startswith("W") and '
+            'not name.startswith(("embed", "pos_embed"))'
+        ),
+        sentence="lets W_E and W_pos not decay",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
         id="parameter-groups-positions-do-not",
         component=PART,
         old=_MATRIX,

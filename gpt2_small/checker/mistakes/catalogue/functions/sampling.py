@@ -274,6 +274,17 @@ MISTAKES = [
         hints=_TOP_P_HINTS,
     ),
     Mistake(
+        id="sample-top-p-less-the-largest",
+        component=PART,
+        old=_BETTER,
+        new="probability_of_better_ranks = probabilities.cumsum(dim=-1) - probabilities[:, :1]",
+        sentence=(
+            "subtracts the largest probability from every sum instead of each token's own, and so "
+            "keeps too many"
+        ),
+        hints=_TOP_P_HINTS,
+    ),
+    Mistake(
         id="sample-top-p-one-more",
         component=PART,
         old=_TOP_P,

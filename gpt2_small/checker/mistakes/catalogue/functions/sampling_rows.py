@@ -170,6 +170,20 @@ MISTAKES = [
         hints=_CUT_HINTS,
     ),
     Mistake(
+        id="sample-top-k-rank-as-row",
+        component=PART,
+        old=_RESULT,
+        new=(
+            "if top_k is not None:\n        return token_of_rank[:, :top_k][rank].squeeze(-1)\n"
+            "    return token_of_rank.gather(dim=-1, index=rank).squeeze(-1)"
+        ),
+        sentence=(
+            "takes the drawn rank for the number of a row: indices[rank] where it should be "
+            "indices.gather(-1, rank)"
+        ),
+        hints=_CUT_HINTS,
+    ),
+    Mistake(
         id="sample-top-k-largest-only",
         component=PART,
         old=_TOP_K,

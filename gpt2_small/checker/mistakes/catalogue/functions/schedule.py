@@ -239,6 +239,27 @@ MISTAKES = [
         hints=_FALL_HINTS,
     ),
     Mistake(
+        id="schedule-half-added",
+        component=PART,
+        old=_COSINE,
+        new="return final + (peak - final) * (0.5 + (1 + math.cos(math.pi * progress)))",
+        sentence=(
+            "adds the half instead of multiplying by it: it starts at two and a half times the peak"
+        ),
+        hints=_FALL_HINTS,
+    ),
+    Mistake(
+        id="schedule-refuses-later-steps",
+        component=PART,
+        old="if step < warmup_steps:",
+        new=(
+            "if step >= total_steps:\n        raise ValueError(f'step is {step}')\n"
+            "    if step < warmup_steps:"
+        ),
+        sentence="refuses the steps after the last, which have the final rate",
+        hints=_END_HINTS,
+    ),
+    Mistake(
         id="schedule-one-missing",
         component=PART,
         old=_COSINE,

@@ -200,6 +200,14 @@ MISTAKES = [
         hints=_STREAM_HINTS,
     ),
     Mistake(
+        id="block-stream-twice-before-mlp",
+        component=PART,
+        old=_MID,
+        new="resid_mid = self.hook_resid_mid(resid_pre + resid_pre + attn_out)",
+        sentence="adds its input twice, before the MLP reads the sum",
+        hints=_STREAM_HINTS,
+    ),
+    Mistake(
         id="block-attention-twice",
         component=PART,
         old=_POST,

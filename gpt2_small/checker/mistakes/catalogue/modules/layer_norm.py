@@ -91,6 +91,21 @@ MISTAKES = [
         ),
     ),
     Mistake(
+        id="layer-norm-std-and-1e-6",
+        component=PART,
+        old=_SCALE,
+        new="scale = self.hook_scale(residual.std(dim=-1, keepdim=True) + 1e-6)",
+        sentence=(
+            "divides by torch's std plus 1e-6: with d_model - 1 for d_model, and an epsilon of its "
+            "own outside the square root"
+        ),
+        hints=(
+            "By how many numbers is the sum of squares divided, and what is added to what?",
+            "std divides by d_model - 1; epsilon, config.layer_norm_eps, belongs to the variance.",
+            "scale = sqrt(x.var(dim=-1, correction=0, keepdim=True) + config.layer_norm_eps)",
+        ),
+    ),
+    Mistake(
         id="layer-norm-no-epsilon",
         component=PART,
         old=_SCALE,

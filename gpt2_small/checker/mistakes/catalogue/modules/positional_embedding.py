@@ -190,6 +190,14 @@ MISTAKES = [
         hints=_SHAPE_HINTS,
     ),
     Mistake(
+        id="positional-embedding-table-itself",
+        component=PART,
+        old=_ROWS,
+        new="return self.W_pos",
+        sentence="returns W_pos itself: all n_ctx rows, without the batch axis",
+        hints=_SHAPE_HINTS,
+    ),
+    Mistake(
         id="positional-embedding-seq-first",
         component=PART,
         old=_ROWS,

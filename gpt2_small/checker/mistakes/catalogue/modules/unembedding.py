@@ -85,6 +85,17 @@ MISTAKES = [
         hints=_LOGITS_HINTS,
     ),
     Mistake(
+        id="unembedding-logits-divided",
+        component=PART,
+        old=_PRODUCT,
+        new=f"{_PRODUCT} * self.W_U.shape[0] ** -0.5",
+        also=(
+            ("            + self.b_U\n", "            + self.b_U * self.W_U.shape[0] ** -0.5\n"),
+        ),
+        sentence="divides the logits, the bias included, by sqrt(d_model)",
+        hints=_LOGITS_HINTS,
+    ),
+    Mistake(
         id="unembedding-relu",
         component=PART,
         old=_BIAS,
