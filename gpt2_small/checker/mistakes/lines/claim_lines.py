@@ -16,10 +16,10 @@ from gpt2_small.checker.mistakes.lines.non_output_lines import (
     in_given_function,
     non_output_line,
     only_line,
-    unused_line,
 )
 from gpt2_small.checker.mistakes.lines.only_statement import only_statement
 from gpt2_small.checker.mistakes.lines.returned_line import returned_at
+from gpt2_small.checker.mistakes.lines.unused_results import in_place_of
 from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_logits
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import FLOAT32, Trace
@@ -188,6 +188,14 @@ class ClaimLines:
 
     @cached_property
     def _located(self) -> Location | None:
+        """The first difference from the reference, or an unused result before it."""
+        found, trace = self._first_difference, self._traces.get("")
+        if trace is None or self._part in _BY_EFFECT_ALONE:
+            return found
+        return in_place_of(found, self._part, self._seed, trace, self._text)
+
+    @cached_property
+    def _first_difference(self) -> Location | None:
         """The first difference from the reference, in the first case with one."""
         part, seed = self._part, self._seed
         for case, trace in self._traces.items():
@@ -203,7 +211,7 @@ class ClaimLines:
                 usual = "" if case == FLOAT32 else case
                 found = locate(part, seed, trace, usual, self._text)
                 if found is not None:
-                    return self._or_unused(self._or_its_call(found), trace)
+                    return self._or_its_call(found)
         return None
 
     def _or_its_call(self, found: Location) -> Location:
@@ -211,14 +219,6 @@ class ClaimLines:
         if found.called is None or not in_given_function(self._text, found.differs):
             return found
         return replace(found, differs=found.called, called=None)
-
-    def _or_unused(self, found: Location, trace: Trace) -> Location:
-        """A result that is stored nowhere, if it stands before the first wrong one."""
-        lines = range((found.agrees or found.differs) + 1, found.differs)
-        unused = unused_line(trace, self._text, lines)
-        if unused is None:
-            return found
-        return replace(found, differs=unused, differs_is="nothing uses its result", called=None)
 
 
 def _of_rate(rates: Trace, message: str) -> int:

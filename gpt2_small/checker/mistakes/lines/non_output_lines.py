@@ -45,7 +45,7 @@ def non_output_line(
         lines = [e.line for e in events if e.operation in _FACTORIES and not e.inputs]
         lines = lines or _kept_tensors(part, source)
     elif group == "inputs":
-        lines = [e.line for e in events if _is_in_place(e.operation) and e.from_data]
+        lines = [e.line for e in events if is_in_place(e.operation) and e.from_data]
     elif group == "gradient":
         lines = [e.line for e in events if e.is_detached and e.operation not in _WITHOUT_GRADIENT]
     elif group == "dropout":
@@ -56,31 +56,6 @@ def non_output_line(
     else:
         lines = []
     return lines[0] if lines else None
-
-
-def unused_line(trace: Trace, source: str, lines: range) -> int | None:
-    """The first of some lines that computes a result from the input and stores it nowhere.
-
-    For instance `scores.masked_fill(mask, -inf)` as a statement.
-    """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return None
-    statements = {
-        line
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
-    }
-    used = {index for event in trace.events for index in event.inputs} | {trace.output}
-    unused = (
-        event.line
-        for index, event in enumerate(trace.events)
-        if index not in used and event.inputs and event.from_data
-        if event.line in lines and event.line in statements and not _is_in_place(event.operation)
-    )
-    return next(unused, None)
 
 
 def in_given_function(source: str, line: int) -> bool:
@@ -118,7 +93,8 @@ def _cuts_tokens(event: Event) -> bool:
     return value.shape[1:] == (n_ctx,) and not value.is_floating_point()
 
 
-def _is_in_place(operation: str) -> bool:
+def is_in_place(operation: str) -> bool:
+    """Whether an operation changes one of its arguments."""
     return (operation.endswith("_") and not operation.endswith("__")) or (
         re.fullmatch("__i[a-z]+__|__setitem__", operation) is not None
     )

@@ -1,0 +1,64 @@
+"""Test the line quoted for a right result that nothing uses."""
+
+from pathlib import Path
+
+import pytest
+from checking import line_of
+from test_lines import traces_of
+
+from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
+
+MASKED = "        scores = similarity + mask\n"
+RETURNED = "        return self.output_dropout(output + self.b_O)\n"
+APPENDED = "            tokens = torch.cat("
+
+UNUSED = {
+    "a mask that is stored nowhere": (
+        "MultiHeadAttention",
+        (MASKED, "        similarity.masked_fill(mask < 0, -math.inf)  # here\n"
+                 "        scores = similarity\n"),
+    ),
+    "a mask under a name never read": (
+        "MultiHeadAttention",
+        (MASKED, "        masked = similarity + mask  # here\n"
+                 "        scores = similarity\n"),
+    ),
+    "an output under a misspelt name": (
+        "MultiHeadAttention",
+        (RETURNED, "        outputs = self.output_dropout(output + self.b_O)  # here\n"
+                   "        return z.flatten(2)\n"),
+    ),
+    "tokens under a name never read": (
+        "generate", (APPENDED, "            longer = torch.cat(  # here\n"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_a_right_result_that_nothing_uses_is_quoted(tmp_path: Path, name: str) -> None:
+    part, edit = UNUSED[name]
+    text, traces = traces_of(tmp_path, part, edit)
+    found = ClaimLines(part, 0, traces, text.encode())._located
+    assert found is not None
+    assert found.differs == line_of(text, "# here")
+    assert found.sentence().endswith("nothing uses its result.")
+
+
+USED = {
+    "a right result for a plot": (
+        RETURNED, "        shown = output.clone()\n"
+                  "        return self.output_dropout(output - self.b_O)  # here\n",
+    ),
+    "a statement that prints": (
+        MASKED, "        str(similarity.softmax(-1))\n"
+                "        scores = similarity - mask.transpose(0, 1)  # here\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", USED)
+def test_other_statements_without_use_are_not_quoted(tmp_path: Path, name: str) -> None:
+    text, traces = traces_of(tmp_path, "MultiHeadAttention", USED[name])
+    found = ClaimLines("MultiHeadAttention", 0, traces, text.encode())._located
+    assert found is not None
+    assert found.differs == line_of(text, "# here")
