@@ -13,14 +13,18 @@ from rich.console import Console
 
 from gpt2_small.checker import report_formats as reports
 from gpt2_small.checker.exercise_set import GPT2
+from gpt2_small.checker.grading.grading import Grading
+from gpt2_small.checker.grading.reports import as_csv
 from gpt2_small.checker.learner import skeleton, verdict_screen
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.mistakes.mistake import find
 from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 
 FIELDS = {"component", "check", "status", "mistake", "message", "seconds"}
+GRADING = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
 MODULES = PARTS[: PARTS.index("Transformer") + 1]
 COUNTS = ("passed", "failed", "not_written", "waiting")
 
@@ -124,6 +128,33 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_checked(
     result = run("--json", "nowhere/a.json", cwd=tmp_path)
     assert result.returncode == 2
     assert "there is no folder" in result.stderr
+
+
+@pytest.mark.parametrize("flag", ["--json", "--junit", "--gradescope"])
+def test_a_report_never_replaces_the_file_that_is_checked(tmp_path: Path, flag: str) -> None:
+    mine = tmp_path / "my_gpt2.py"
+    mine.write_text(reference_text())
+    result = run("my_gpt2.py", flag, "my_gpt2.py", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "my_gpt2.py exists and is not a report; give another name" in result.stderr
+    assert mine.read_text() == reference_text()
+
+
+@pytest.mark.parametrize("form", [*reports.FORMATS, "csv"])
+def test_a_new_report_may_replace_an_earlier_one_or_an_empty_file(
+    tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / "report"
+    path.touch()
+    reports.writable(path)
+    as_text = reports.FORMATS.get(form, lambda _: as_csv(GRADING))
+    path.write_text(as_text(whole_verdict()))
+    reports.writable(path)
+
+
+def test_two_reports_need_two_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is given for two reports; give each its own file"):
+        reports.writable(tmp_path / "a.json", tmp_path / "a.json")
 
 
 def shown(verdict: Verdict, **options) -> str:

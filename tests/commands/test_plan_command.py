@@ -23,6 +23,8 @@ from gpt2_small.training.recipes.training_presets import PRESETS as RUNS
 PAGE = (ROOT / "docs/planning.md").read_text()
 COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    gpt2-small plan")]
 
+EARLIER_PLAN = '{"format": "gpt2-small-plan/1"}'
+
 
 @pytest.fixture
 def plan(monkeypatch, capsys):
@@ -181,9 +183,9 @@ def test_an_error_is_reported_in_one_sentence_and_nothing_is_written(
     plan, tmp_path, arguments, sentence
 ):
     path = tmp_path / "plan.json"
-    path.write_text("mine")
+    path.write_text(EARLIER_PLAN)
     assert plan("--json", path, *arguments) == (2, "", f"error: {sentence}\n")
-    assert path.read_text() == "mine"
+    assert path.read_text() == EARLIER_PLAN
 
 
 @pytest.mark.parametrize(

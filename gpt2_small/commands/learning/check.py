@@ -68,8 +68,7 @@ def check(
     path = file or default_file()
     wanted = {"json": json, "junit": junit, "gradescope": gradescope}
     targets = {name: target for name, target in wanted.items() if target is not None}
-    for target in targets.values():
-        reports.writable(target)
+    reports.writable(*targets.values())
     try:
         verdict = run_checks(path, component or None, seed, named_edits(as_), layout)
     except UserError as error:

@@ -55,8 +55,7 @@ def grade(
     from gpt2_small.checker.sandbox.task import Limits
     from gpt2_small.data.prepare_options import usable_cores
 
-    for target in filter(None, [csv, json, picture]):
-        reports.writable(target)
+    reports.writable(*filter(None, [csv, json, picture]))
     if picture is not None:
         heat_map.writable(picture)
     submitted = submissions(folder)
