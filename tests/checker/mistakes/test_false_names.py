@@ -93,3 +93,41 @@ def test_a_module_with_one_fitting_bias_is_not_named_as_a_renamed_norm(tmp_path:
     report = verdict.reports["Transformer"]
     assert "transformer-final-norm-other-name" not in report.mistakes, report.naming
     assert any("there is no parameter ln_final.w" in r.message for r in verdict.results)
+
+
+def test_dropout_of_the_hidden_layer_is_not_named_as_a_bias_without_dropout(tmp_path: Path) -> None:
+    """Neither leaves zeros in the output; but they drop from results of other sizes."""
+    text = reference_with(
+        ("self.output_dropout = nn.Dropout(config.dropout)\n        self.hook_pre",
+         "self.output_dropout = nn.Dropout(0.1)\n        self.hook_pre"),
+        ("post = self.hook_post(gelu_tanh(self.hook_pre(pre)))",
+         "post = self.output_dropout(self.hook_post(self.hook_pre(pre).relu()))"),
+        ("return self.output_dropout(output)", "return output"),
+    )  # fmt: skip
+    report = check_text(tmp_path, text, "MLP").reports["MLP"]
+    assert report.mistakes[0] == "mlp-relu"
+    assert "mlp-dropout-before-bias" not in report.mistakes, report.naming
+
+
+SHARES_AS_LOGITS = """
+import torch
+
+def one(row, top_k, top_p):
+    shares, tokens = row.softmax(-1).sort(descending=True)
+    kept = tokens[:top_k]
+    if top_p is not None:
+        kept = kept[shares.cumsum(-1)[:len(kept)] - shares[:len(kept)] < top_p]
+    return kept[torch.multinomial(shares[kept].softmax(-1), 1)]
+
+def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
+    if temperature == 0:
+        return logits.argmax(-1)
+    return torch.cat([one(row / temperature, top_k, top_p) for row in logits])
+"""
+
+
+def test_draws_row_by_row_from_uneven_probabilities_are_not_named_as_even(tmp_path: Path) -> None:
+    (tmp_path / "shares.py").write_text(SHARES_AS_LOGITS, encoding="utf-8")
+    trial = trial_of(tmp_path / "shares.py", "sample")
+    assert trial.failed
+    assert "sample-uniform" not in trial.named, trial.text

@@ -26,6 +26,8 @@ from gpt2_small.checker.claims.observing.observation import Counts, Distribution
 from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "sample"
+# The claim about sample's distribution without temperature, top_k and top_p.
+NO_OPTIONS = "it samples from the softmax of the logits"
 
 
 def tokens_of(module: ModuleType, logits: Tensor, **settings: Any) -> Tensor:
@@ -267,7 +269,7 @@ def refusals(module: ModuleType, seed: int) -> Observation:
 CLAIMS = (
     Claim(PART, "it returns one token for each row of logits", called, gate=True),
     Claim(PART, "temperature 0 takes the most likely token", greedy, summary=more_likely),
-    distribution("it samples from the softmax of the logits", {}),
+    distribution(NO_OPTIONS, {}),
     Claim(PART, "it samples from the softmax of a large vocabulary", beside_rare,
           summary=likely_counts, expect=half),
     distribution("the temperature divides the logits", {"temperature": 0.5}, {"temperature": 2.5}),

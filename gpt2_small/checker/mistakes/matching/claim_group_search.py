@@ -101,7 +101,10 @@ class _GroupSearch:
             drops_like = self.observed.dropouts.drops_like
             known = [m for m in known if is_about(m, group) and drops_like(m)]
         if group == "dropout":
-            known = [m for m in known if not self.observed.dropouts.drops_otherwise(m)]
+            dropouts = self.observed.dropouts
+            known = [
+                m for m in known if not (dropouts.drops_otherwise(m) or dropouts.drops_elsewhere(m))
+            ]
         about = [m for m in known if is_about(m, group)]
         rest = [m for m in known if m not in about]
         numeric = [

@@ -2,6 +2,7 @@
 
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from gpt2_small.checker.claims.judging.tolerances import EFFECTS
 from gpt2_small.checker.sandbox.tracing import Trace
@@ -22,6 +23,8 @@ def rows_apart(trace: Trace, other: Trace) -> float:
     if mine is None or theirs is None or _are_logits(mine):
         return 0.0
     mine, theirs = map(_sorted, (mine, theirs))
+    if trace.output is None:  # some rows may have no draw
+        theirs = theirs[: len(mine)]
     if len(theirs) != len(mine) or bool((mine[:, 0].isnan() != theirs[:, 0].isnan()).any()):
         return 1.0
     width = max(mine.shape[1], theirs.shape[1])
@@ -54,11 +57,13 @@ def _sorted(value: Tensor) -> Tensor:
 def _drawn_from(trace: Trace) -> Tensor | None:
     """The first draw's probabilities, or logits; None if there are none.
 
-    If the draw raised, the last numbers count.
+    Of draws row by row they are those of all. If the draw raised, the last numbers count.
     """
     draws = [e for e in trace.events if e.operation == "multinomial" and e.inputs]
     if draws:
-        value = trace.events[max(draws[0].inputs)].value
+        values = [trace.events[max(draw.inputs)].value for draw in draws]
+        rows = [value for value in values if value is not None and value.dim() == 1]
+        value = pad_sequence(rows, batch_first=True) if len(rows) == len(values) else values[0]
     elif trace.output is None and trace.events:
         value = trace.events[-1].value
     else:

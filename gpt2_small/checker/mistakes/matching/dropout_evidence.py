@@ -53,6 +53,12 @@ class DropoutEvidence:
         ]
         return any(value is None or match(value, known) is None for value in given)
 
+    def drops_elsewhere(self, mistake: Mistake) -> bool:
+        """Whether a mistake drops as often as the file, but from results of other sizes."""
+        mine, wrong = self._trace, self._wrong.trace((mistake,))
+        is_as_often = _dropouts(mine) == _dropouts(wrong) is not None
+        return is_as_often and _sizes_dropped(mine) != _sizes_dropped(wrong)
+
     def drops_less(self) -> bool:
         """Whether the file calls dropout less often than the reference."""
         mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))
@@ -88,3 +94,9 @@ def _dropouts(trace: Trace) -> int | None:
     """The number of dropout calls; None if unknown."""
     operations = [event.operation for event in trace.events]
     return None if set(_DROPPING_INSIDE) & set(operations) else operations.count("dropout")
+
+
+def _sizes_dropped(trace: Trace) -> list[int]:
+    """The numbers of elements of the results of dropout, in increasing order."""
+    values = (event.value for event in trace.events if event.operation == "dropout")
+    return sorted(0 if value is None else value.numel() for value in values)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from gpt2_small.checker.claims.functions.sampling import NO_OPTIONS
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.mistakes.lines.effects.first_effect import does_the_same, located
 from gpt2_small.checker.mistakes.lines.effects.function_lines import without_mode
-from gpt2_small.checker.mistakes.matching.drawn_rows import FEW_ROWS
+from gpt2_small.checker.mistakes.matching.drawn_rows import FEW_ROWS, rows_apart
 from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.matching.wrong_references import (
     explains_finite,
@@ -13,7 +14,7 @@ from gpt2_small.checker.mistakes.matching.wrong_references import (
     explains_what_is_wrong,
 )
 from gpt2_small.checker.mistakes.mistake import Mistake
-from gpt2_small.checker.sandbox.tracing.record_part import draws_of
+from gpt2_small.checker.sandbox.tracing.record_part import NO_GENERATOR, draws_of
 
 # Groups in which a passed check excludes mistakes that fail it.
 _DECISIVE = ("function", "chance", "inputs")
@@ -59,6 +60,7 @@ class _PartialSearch:
             and not self._refuted(m)
             and self._does_the_same(m)
             and self._draws_as_well(m)
+            and self._draws_alike(m, key)
         ]
         if matches:
             return self._most_explaining(matches), False
@@ -77,6 +79,14 @@ class _PartialSearch:
         if self.observed.part != "sample" or trace is None or trace.output is None:
             return True
         return bool(draws_of(trace)) == bool(draws_of(self.observed.wrong.trace((mistake,))))
+
+    def _draws_alike(self, mistake: Mistake, key: str) -> bool:
+        """Whether sample, if it is wrong without options, has a mistake's probabilities then."""
+        case = NO_GENERATOR
+        trace = self.observed.traces.get(case)
+        if self.observed.part != "sample" or key != NO_OPTIONS or trace is None:
+            return True
+        return rows_apart(trace, self.observed.wrong.trace((mistake,), case)) <= FEW_ROWS
 
     def _does_the_same(self, mistake: Mistake) -> bool:
         """Whether generate or train makes the calls that show a mistake, as far as recorded."""
