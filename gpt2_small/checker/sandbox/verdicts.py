@@ -231,6 +231,8 @@ class CheckRequest:
             if mistake is not None:
                 judged[index] = one = one.with_mistake(mistake)
             place = places.of(one)
+            if place is None and one.result.check == failed[0] and location and not location.claim:
+                place = location
             if place is not None:
                 judged[index] = one.moved_to(place.differs)
         ids = tuple(mistake.id for mistake in naming.mistakes)

@@ -28,6 +28,7 @@ from gpt2_small.checker.sandbox.tracing.record_part import (
     NO_GENERATOR,
     UNUSED_GENERATOR,
     draws_of,
+    sampled,
 )
 
 # Parts whose effects matter for claims of any group.
@@ -87,6 +88,8 @@ class ClaimLines:
             return self._of_mode(one.result.message) or self._located
         if self._part == "sample" and "temperature 0" in one.result.check:
             return self._at_zero or self._located
+        if self._part == "sample" and "one token for each row" in one.result.check:
+            return self._without_options() or self._located
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
             return self._located or self._other_shape(one) or self._overflowing(one)
         message = one.result.message
@@ -127,6 +130,13 @@ class ClaimLines:
         drawn = of_kind(self._traces.get("", Trace()), UNUSED_GENERATOR)
         said = "it does not draw from the given generator"
         return placed_at(drawn[0].line, said) if drawn else None
+
+    def _without_options(self) -> Location | None:
+        """The line of sample that returns something else than tokens if it is given no option."""
+        trace = self._traces.get(NO_GENERATOR, Trace())
+        found = function_lines.other_shape(trace, len(sampled(self._seed)))
+        returned = None if draws_of(trace) else returned_at(self._part, trace, self._text)
+        return found if found is None or returned is None else replace(found, differs=returned)
 
     @cached_property
     def _own_generator(self) -> Location | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.mistakes.lines.first_wrong_result import misplaced_dropout
+from gpt2_small.checker.mistakes.lines.returned_line import definition_of
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Event, Trace
 
@@ -19,6 +20,8 @@ _WITHOUT_GRADIENT = (
     "new_ones", "new_tensor", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like",
     "rand_like", "randn_like",
 )  # fmt: skip
+_DRAWING = ("normal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_",
+            "kaiming_normal_", "kaiming_uniform_")  # fmt: skip
 _LIMITING = ("clamp", "clamp_", "clip", "clip_", "remainder", "__mod__", "fmod", "minimum", "min")
 
 
@@ -34,6 +37,8 @@ def non_output_line(
 
     message: the check's message, which names parameters. traces: the part's traces by case.
     """
+    if group == "initialisation" and (line := _drawn_again(part, source)) is not None:
+        return line
     if group in ("state", "initialisation"):
         return _assignment(part, message, source)
     if group == "taps":
@@ -114,6 +119,21 @@ def _assignment(part: str, message: str, source: str) -> int | None:
                     found.setdefault(name, inner.lineno)  # type: ignore[attr-defined]
     words = re.findall(r"[A-Za-z_]\w*", message)
     return next((found[word] for word in words if word in found), None)
+
+
+def _drawn_again(part: str, source: str) -> int | None:
+    """The line of a part's class that draws parameters anew, else that calls apply; None without.
+
+    For instance `nn.init.normal_` in the function that it gives to `self.apply`.
+    """
+    own = definition_of(part, source)
+    calls = [node for node in ast.walk(own) if isinstance(node, ast.Call)] if own else []
+    named = [(str(getattr(call.func, "attr", "")), call.lineno) for call in calls]
+    applied = [line for name, line in named if name == "apply"]
+    drawn = {line for name, line in named if name in _DRAWING}
+    if not applied:
+        return None
+    return drawn.pop() if len(drawn) == 1 else applied[0]
 
 
 def _kept_tensors(part: str, source: str) -> list[int]:

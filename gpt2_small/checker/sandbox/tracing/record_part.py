@@ -149,12 +149,14 @@ def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any
     recorder = CallRecorder(file, [logits])
     settings = {"generator": probes.draws(seed, "diagnosis"), **settings}
     effects, generator = recorder.trace.effects, settings["generator"]
+    lines: list[int] = []
     before = None if generator is None else generator.get_state()
     try:
-        with watching_lines(file, effects, given=generator), recorder:
+        with watching_lines(file, effects, given=generator, lines=lines), recorder:
             recorder.ends_with(module.sample(logits, **settings))
     except Exception:
         pass
+    recorder.trace.last_lines = lines[-_LAST:]
     if before is not None and torch.equal(before, generator.get_state()):
         effects += [Effect(event.line, UNUSED_GENERATOR) for event in draws_of(recorder.trace)]
     return recorder.trace

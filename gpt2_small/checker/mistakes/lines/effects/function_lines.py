@@ -4,6 +4,8 @@ import ast
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.difference_messages import told_apart
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
@@ -193,7 +195,7 @@ def sample(seed: int, trace: Trace, case: str, _source: bytes) -> Location | Non
         said = "a generator of its own, where none was given"
         return placed_at(own[0].line, said) if own else None
     rows = len(sampled(seed))
-    return _drawn_too_few(trace, rows) or _other_shape(trace, rows)
+    return _drawn_too_few(trace, rows) or other_shape(trace, rows)
 
 
 def _drawn_too_few(trace: Trace, rows: int) -> Location | None:
@@ -207,7 +209,7 @@ def _drawn_too_few(trace: Trace, rows: int) -> Location | None:
     return placed_at(draws[0].line, f"{said} for {rows} rows of logits")
 
 
-def _other_shape(trace: Trace, rows: int) -> Location | None:
+def other_shape(trace: Trace, rows: int) -> Location | None:
     """The line that returned something else than one token for each row."""
     output = None if trace.output is None else trace.events[trace.output]
     if output is None or output.value is None or output.value.shape == (rows,):
@@ -225,9 +227,12 @@ def _returned_rank(trace: Trace) -> int | None:
     if index is None or events[index].operation != "multinomial" or not events[index].inputs:
         return None
     drawn_from = events[max(events[index].inputs)].value
+    assert trace.output is not None
+    got, rank = events[trace.output].value, events[index].value
+    if got is None or rank is None or not torch.equal(got.flatten(), rank.flatten()):
+        return None  # the rank is the place of what is returned
     if drawn_from is None or not bool((drawn_from.diff(dim=-1) <= 0).all()):
         return None
-    assert trace.output is not None
     return events[trace.output].line
 
 

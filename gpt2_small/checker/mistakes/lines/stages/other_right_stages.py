@@ -84,15 +84,18 @@ def _ways_to_sample(seed: int) -> Iterator[Stage]:
     kept = cut.masked_fill(probabilities == 0, -math.inf)
     shares = cut.softmax(-1)
     yield from _masks(scaled, cut, probabilities)
-    for origin in (0.0, largest):
+    total = scaled.logsumexp(-1, keepdim=True)  # for log probabilities
+    for origin in (0.0, largest, total):
         among = (scaled - origin).topk(int(settings["top_k"])).values
         yield stage_of("the k largest logits", among)
         yield stage_of("the least of the k largest logits", among[:, -1:])
     for name, value in (
         ("the logits over the temperature", scaled),
         ("the logits over the temperature", scaled - largest),
+        ("the logits over the temperature", scaled - total),
         ("the logits that top_k leaves", cut),
         ("the logits that top_k leaves", cut - largest),
+        ("the logits that top_k leaves", cut - total),
         ("the probabilities that top_k leaves", shares),
         ("the logits that top_p leaves", kept),
         ("the logits that top_p leaves", kept - largest),

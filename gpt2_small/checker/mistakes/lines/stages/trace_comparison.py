@@ -10,19 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gpt2_small.checker.claims.judging.tolerances import STAGES
+from gpt2_small.checker.mistakes.lines.stages.constant_results import constants, cut_off
 from gpt2_small.checker.mistakes.lines.stages.other_right_stages import BEFORE_LOG
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import stages
 from gpt2_small.checker.mistakes.lines.stages.stage import Stage, same
-from gpt2_small.checker.mistakes.lines.stages.stage_matching import FEWEST, match
-from gpt2_small.checker.sandbox.tracing import Event, Trace
+from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
+from gpt2_small.checker.sandbox.tracing import SAMPLING, Trace
 
-# Operations whose results are constants of the size of their input.
-_CONSTANTS = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones",
-              "new_full", "new_empty", "zero_", "fill_")  # fmt: skip
-# Operations whose results are constants if their tensors are.
-_KEEPING = ("to", "type", "type_as", "double", "float", "clone", "contiguous", "view", "reshape",
-            "expand", "repeat", "transpose", "permute", "unsqueeze", "squeeze", "rearrange",
-            "triu", "tril", "triu_", "tril_", "masked_fill", "masked_fill_")  # fmt: skip
 # Operations that use the order of their input's numbers only.
 _SORTING = ("argsort", "sort", "topk", "argmin", "argmax")
 _COMPARING = ("__lt__", "__le__", "__gt__", "__ge__", "lt", "le", "gt", "ge", "less", "greater")
@@ -59,7 +54,7 @@ class TraceComparison:
         ]
         self.d_vocab = known[0].value.shape[-1] if part == "sample" and known else None
         self.constants = constants(trace)
-        self.cut_off = _cut_off(trace)
+        self.cut_off = cut_off(trace)
         self.is_short = self._output_is_short()
         self.wrong = self._wrong()
 
@@ -97,8 +92,16 @@ class TraceComparison:
         return [
             index
             for index in sorted(leading_to_output(self.trace))
-            if not fine[index] and self.is_judged(index)
+            if not fine[index] and self.is_judged(index) and not self._may_be_divided(index)
         ]
+
+    def _may_be_divided(self, index: int) -> bool:
+        """Whether a result lacks the temperature alone, in a sample that raised before its end."""
+        found = self.matches[index]
+        is_cut_off = self.d_vocab is not None and self.trace.output is None
+        if not is_cut_off or found is None or found.kind != "scaled":
+            return False
+        return bool(abs(found.factor - SAMPLING["temperature"]) <= STAGES)
 
     def _sorted_alone(self) -> set[int]:
         """The results, multiples of stages, of which only the order is used."""
@@ -207,50 +210,6 @@ class TraceComparison:
         """Whether two results match the same stage and head."""
         a, b = self.matches[index], self.matches[other]
         return a is not None and b is not None and a.stage is b.stage and a.head == b.head
-
-
-def constants(trace: Trace) -> set[int]:
-    """The results that do not depend on the data's values, as an accumulator's first value.
-
-    Their inputs that nothing else uses are among them.
-    """
-    found: set[int] = set()
-    users: dict[int, list[int]] = {}
-    for index, event in enumerate(trace.events):
-        for source in event.inputs:
-            users.setdefault(source, []).append(index)
-        is_kept = event.operation in _KEEPING and event.inputs and found.issuperset(event.inputs)
-        if event.operation in _CONSTANTS or is_kept or _is_zero_of_data(event):
-            found.add(index)
-    for index in range(len(trace.events) - 1, -1, -1):
-        if index in users and found.issuperset(users[index]):
-            found.add(index)
-    return found
-
-
-def _cut_off(trace: Trace) -> set[int]:
-    """Of a call that raised, the last results with too few integers to be matched."""
-    if trace.output is not None:
-        return set()
-    users: dict[int, list[int]] = {}
-    for index, event in enumerate(trace.events):
-        for source in event.inputs:
-            users.setdefault(source, []).append(index)
-    found: set[int] = set()
-    for index in range(len(trace.events) - 1, -1, -1):
-        value = trace.events[index].value
-        is_matched = value is None or value.is_floating_point() or value.numel() >= FEWEST
-        if not is_matched and found.issuperset(users.get(index, ())):
-            found.add(index)
-    return found
-
-
-def _is_zero_of_data(event: Event) -> bool:
-    """Whether it is a product of the part's input or a parameter with 0."""
-    is_product = event.operation in ("mul", "__mul__", "__rmul__", "multiply", "mul_")
-    return (
-        is_product and not event.inputs and event.value is not None and not bool(event.value.any())
-    )
 
 
 def leading_to_output(trace: Trace) -> set[int]:

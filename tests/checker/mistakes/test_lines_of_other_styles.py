@@ -1,0 +1,95 @@
+"""Test the quoted lines of parts that are written in other styles than the reference's."""
+
+from pathlib import Path
+
+import pytest
+from checking import check_text, line_of, reference_with
+from test_lines import SORTED_UPWARDS, traces_of
+
+from gpt2_small import binding
+from gpt2_small.checker.claims.judging.runner import stand_in
+from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
+from gpt2_small.checker.mistakes.lines.effects.function_lines import sample
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
+from gpt2_small.checker.sandbox.tracing import cases_of, record
+
+DIVIDED = "    logits = logits / temperature\n"
+
+
+def located(folder: Path, part: str, text: str) -> Location | None:
+    """The location of the first difference of a part that is the only one of its file."""
+    path = folder / "my_gpt2.py"
+    path.write_text(text)
+    module = binding.load(path)
+    stand_in(module, [part])
+    traces = {case: record(module, part, 0, case) for case in cases_of(part)}
+    return ClaimLines(part, 0, traces, text.encode())._located
+
+
+def test_log_probabilities_are_right_before_top_k(tmp_path: Path) -> None:
+    text = SORTED_UPWARDS.replace("REMOVED", "shares.cumsum(-1) <= top_p")
+    text = text.replace(DIVIDED, "    logits = (logits / temperature).log_softmax(-1)\n")
+    found = located(tmp_path, "sample", text)
+    assert found is not None
+    assert found.differs == line_of(text, "removed = shares.cumsum(-1) <= top_p")
+
+
+def test_logits_without_the_temperature_are_not_wrong_before_an_error(tmp_path: Path) -> None:
+    """The temperature might come after the line that raises."""
+    cut = "logits = logits.masked_fill(logits < least, -torch.inf)\n"
+    text = SORTED_UPWARDS.replace("REMOVED", "shares.cumsum(-1) <= 1 - top_p")
+    text = text.replace(DIVIDED, "").replace(cut, f"{cut}{DIVIDED.replace('    ', ' ' * 8)}")
+    assert located(tmp_path, "sample", text.replace("[0][:, -1:]", "[0][:, -1]")) is None
+
+
+def test_tokens_taken_by_the_drawn_ranks_are_not_called_the_ranks(tmp_path: Path) -> None:
+    edit = ("token_of_rank.gather(dim=-1, index=rank).squeeze(-1)", "token_of_rank[rank][:, 0, 0]")
+    text, traces = traces_of(tmp_path, "sample", edit)
+    assert sample(0, traces[""], "", text.encode()) is None
+
+
+RETURNS_PROBABILITIES = (
+    "    rank = torch.multinomial(",
+    "    if top_p is None:\n        return probabilities  # here\n    rank = torch.multinomial(",
+)
+
+
+def test_the_return_without_a_draw_is_quoted_for_the_call_without_options(tmp_path: Path) -> None:
+    text, traces = traces_of(tmp_path, "sample", RETURNS_PROBABILITIES)
+    found = ClaimLines("sample", 0, traces, text.encode())._without_options()
+    assert found is not None
+    assert found.differs == line_of(text, "# here")
+
+
+OVERFLOWING = """
+def next_token_loss(logits, tokens):
+    if tokens.shape[1] < 2 or logits.shape[1] < tokens.shape[1] - 1:
+        raise ValueError("no next token")
+    counts = logits[:, : tokens.shape[1] - 1].exp()
+    shares = counts / counts.sum(-1, keepdim=True)
+    return -shares.gather(-1, tokens[:, 1:, None]).log().mean()
+"""
+
+
+def test_the_heading_has_the_line_in_which_the_error_begins(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, OVERFLOWING, "next_token_loss")
+    first = next(result for result in verdict.results if result.status == "failed")
+    assert first.line == line_of(OVERFLOWING, ".log().mean()")
+
+
+@pytest.mark.parametrize("other", ["", "            nn.init.uniform_(weight)\n"])
+def test_the_line_that_draws_parameters_anew_is_quoted(tmp_path: Path, other: str) -> None:
+    apply, draw = "        self.apply(self.draw)\n", "nn.init.normal_(weight, std=0.5)\n"
+    text = reference_with(
+        (
+            "        self.hook_pos_embed = nn.Identity()\n",
+            "        self.hook_pos_embed = nn.Identity()\n"
+            f"{apply}\n    def draw(self, module):\n"
+            "        for weight in module.parameters(recurse=False):\n"
+            f"            {draw}{other}",
+        )
+    )
+    message = "the standard deviation of embed.W_E is 0.5"
+    line = non_output_line("initialisation", "Transformer", 0, message, {}, text)
+    assert line == line_of(text, apply.strip() if other else draw.strip())
