@@ -222,6 +222,8 @@ def main(
         for flag in filter(given.get, given):
             raise UserError(f"--chat trains on the dialogues; leave {flag} out")
         data, preset, init_from = str(CHATS), "chat-stories", existing_run(init_from or STORIES_RUN)
+    elif init_from is not None:
+        raise UserError("--init-from is for --chat; leave it out, or use `gpt2-small train`")
     settings = training_preset(preset or ("stories" if data == "stories" else "characters"))
     steps = max_steps or settings.recipe.max_steps
     flags: dict[str, Any] = {

@@ -7,6 +7,9 @@ import string
 from collections.abc import Iterable
 from pathlib import Path
 
+# The least similarity of two files' names, which have their suffix in common.
+_FILES_ALIKE = 0.7
+
 
 class UserError(ValueError):
     """Input that cannot be used. The message is one sentence with the value and the way out.
@@ -53,7 +56,7 @@ def did_you_mean(
 
 def did_you_mean_beside(path: Path, names: Iterable[str], *, otherwise: str = "") -> str:
     """`did you mean PATH?` with the most similar name in the path's folder, or `otherwise`."""
-    found = nearest(path.name, names)
+    found = nearest(path.name, names, cutoff=_FILES_ALIKE)
     return otherwise if found is None else f"did you mean {path.with_name(found)}?"
 
 

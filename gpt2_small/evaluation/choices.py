@@ -203,7 +203,8 @@ def check_scorable(
             if not each.context or not ending or len(ending) > n_ctx:
                 raise UserError(
                     f"a context of {len(each.context)} and an ending of {len(ending)} tokens "
-                    f"cannot be scored with n_ctx = {n_ctx}; leave that question out"
+                    f"cannot be scored with n_ctx = {n_ctx}; "
+                    "leave that question out, or give a model that reads more tokens"
                 )
     return prepared
 

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Literal
 
 from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, shell_word
 from gpt2_small.files.atomic import write_atomically
 from gpt2_small.generation.continuation import Continuation, DrawnToken, Finish, stream_seed
 from gpt2_small.generation.generation_loop import Stream
@@ -223,9 +223,11 @@ def refuse_without_roles(loaded: LoadedModel) -> None:
         return
     stories = loaded.tokenizer.name == "stories"
     data, preset = ("dialogues", "chat-stories") if stories else ("oasst1", "chat-oasst")
-    folder = loaded.name.partition(", step ")[0]
+    model = shell_word(loaded.name.partition(", step ")[0])
+    is_default = stories or loaded.tokenizer.name == "gpt2"
+    tokenizer = "" if is_default else f" --tokenizer {model}"
     raise UserError(
         f"{loaded.name} was not trained on conversations; fine-tune it with "
-        f"`gpt2-small prepare {data} --chat --out data/{data}` and `gpt2-small train --preset "
-        f"{preset} --data data/{data} --init-from {folder} --out runs/chat`"
+        f"`gpt2-small prepare {data} --chat --out data/{data}{tokenizer}` and `gpt2-small train "
+        f"--preset {preset} --data data/{data} --init-from {model} --out runs/chat`"
     )

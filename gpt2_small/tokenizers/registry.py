@@ -44,7 +44,7 @@ def check_spec(spec: str) -> None:
     Raises:
         UserError: `spec` is not `gpt2`, `byte`, `char` or `bpe:SIZE`, or one of them with `-chat`.
     """
-    spec = spec.removesuffix(SUFFIX)
+    given, spec = spec, spec.removesuffix(SUFFIX)
     if spec in ("gpt2", "byte", "char"):
         return
     kind, _, size = spec.partition(":")
@@ -57,8 +57,9 @@ def check_spec(spec: str) -> None:
             )
         return
     guess = did_you_mean(kind, ("gpt2", "byte", "char", "bpe"))
-    advice = " ".join(filter(None, [guess, "choose gpt2, byte, char or bpe:SIZE"]))
-    raise UserError(f"unknown tokenizer {spec!r}; {advice}")
+    choice = "choose gpt2, byte, char or bpe:SIZE, or give the folder of a run"
+    advice = " ".join(filter(None, [guess, choice]))
+    raise UserError(f"unknown tokenizer {given!r}; {advice}")
 
 
 def make_tokenizer(spec: str, text: str = "") -> Tokenizer:

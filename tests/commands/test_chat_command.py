@@ -170,6 +170,24 @@ def test_an_unknown_command_gets_one_sentence(line: str, sentence: str) -> None:
         screen().take(line)
 
 
+def test_one_interrupt_of_an_empty_prompt_keeps_the_chat_and_a_second_ends_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = iter([KeyboardInterrupt, "/help", KeyboardInterrupt, KeyboardInterrupt])
+
+    def read(prompt: str) -> str:
+        line = next(typed)
+        if isinstance(line, str):
+            return line
+        raise line
+
+    monkeypatch.setattr("builtins.input", read)
+    with pytest.raises(KeyboardInterrupt):
+        command.read_messages(screen())
+    assert next(typed, None) is None
+    assert "To end the chat, press Ctrl-D, or Ctrl-C again." in capsys.readouterr().err
+
+
 def test_an_interrupt_stops_only_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     shown = screen(max_new_tokens=40, stop_tokens=())
     drawn: list[str] = []

@@ -12,6 +12,7 @@ from gpt2_small.commands.screens.chat_data_report import OTHER, TARGET, shown
 from gpt2_small.data.conversations.chat_folder import open_chats
 from gpt2_small.data.conversations.conversation import SYSTEM, TRAILING
 from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.tokenizers.registry import load_tokenizer, make_tokenizer, save_tokenizer
 
 
 def run(
@@ -104,6 +105,23 @@ def test_an_impossible_option_is_refused_in_one_sentence_and_writes_nothing(
 
 def styles(tokenizer: Tokenizer, text: Text) -> list[tuple[str, str]]:
     return [(text.plain[span.start : span.end], str(span.style)) for span in text.spans]
+
+
+def test_a_runs_tokenizer_is_used_and_gets_roles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "Who lost the kite? " * 20
+    rows = [{"instruction": f"{text} {n}", "output": "Mara"} for n in range(20)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_tokenizer(make_tokenizer("bpe:265", text), folder)
+    flags = ["--tokenizer", folder, "--validation-share", 0.3, "--out", tmp_path / "chats"]
+    assert run(monkeypatch, capsys, path, "--chat", *flags)[0] == 0
+    made, own = load_tokenizer(tmp_path / "chats"), load_tokenizer(folder)
+    assert made.roles is not None
+    assert made.encode(text) == own.encode(text)
 
 
 def test_show_makes_targets_bright_and_the_rest_dim(tmp_path: Path) -> None:

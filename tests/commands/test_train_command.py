@@ -135,6 +135,12 @@ def test_a_run_initialised_from_another_begins_with_its_loss(trained, command):
     assert read_log("tuned")[-1]["val_loss"] == pytest.approx(before, abs=1e-4)
 
 
+def test_a_preset_of_conversations_refuses_other_data(command):
+    code, _, err = command("train", "--preset", "chat-stories", "--data", "play.txt", "--out", "x")
+    assert code == 2
+    assert "--preset chat-stories is for conversations, and play.txt holds none" in err
+
+
 def test_initial_weights_of_another_shape_are_refused(trained, command):
     flags = ["--preset", "finetune", "--init-from", "run", "--data", "play.txt", "--out", "tuned"]
     code, _, err = command("train", *flags, "--set", "d_model=32")

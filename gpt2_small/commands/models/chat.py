@@ -108,12 +108,20 @@ def read_messages(screen: "ChatScreen") -> None:
         import readline  # noqa: F401  # line editing and history
 
     screen.say("Type a message. /help lists the commands; Ctrl-D ends.")
+    is_leaving = False
     while True:
         try:
             line = input("> ").strip()
         except EOFError:
             screen.say("")
             return
+        except KeyboardInterrupt:  # perhaps meant for an answer that has just ended
+            if is_leaving:
+                raise
+            is_leaving = True
+            screen.say("\nTo end the chat, press Ctrl-D, or Ctrl-C again.")
+            continue
+        is_leaving = False
         try:
             if not screen.take(line):
                 return

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from gpt2_small.data.conversations.chat_folder import open_chats
 from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
+from gpt2_small.errors import shell_word
 from gpt2_small.generation.terminal_text import visible
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
 
@@ -31,8 +32,9 @@ def prepare_chat_folder(name: str, out: Path, options: ChatOptions) -> None:
     for line in audit_lines(prepared.index):
         console.print(line, markup=False)
     console.print(
-        f"Next: gpt2-small prepare {out} --show 3\n"
-        f"      gpt2-small train --preset {_preset(name)} --data {out} --init-from RUN --out RUN",
+        f"Next: gpt2-small prepare {shell_word(out)} --show 3\n"
+        f"      gpt2-small train --preset {_preset(name)} --data {shell_word(out)} "
+        "--init-from MODEL --out RUN",
         markup=False,
     )
 

@@ -77,7 +77,8 @@ class PrepareView:
         for remark in step.remarks:
             if remark not in self._remarks:
                 self._remarks.append(remark)
-                self.console.print(remark, soft_wrap=True, markup=False)
+                wraps = self.console.is_terminal
+                self.console.print(remark, soft_wrap=not wraps, markup=False)
         if step.stage == "tokens" and self._first is None:
             self._first, self._started = step, now
             if step.tokens:

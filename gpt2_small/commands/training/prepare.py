@@ -29,7 +29,7 @@ def prepare(
     ] = None,
     tokenizer: Annotated[
         str | None,
-        typer.Option(help="gpt2, byte, char or bpe:SIZE (default: gpt2).", metavar="T"),
+        typer.Option(help="gpt2, byte, char, bpe:SIZE or a run (default: gpt2).", metavar="T"),
     ] = None,
     kind: Annotated[
         str,
@@ -169,7 +169,9 @@ def prepare_shards(
         from gpt2_small.commands.screens.prepare_view import PrepareView
         from gpt2_small.data.prepare import prepare as steps
         from gpt2_small.data.prepare_options import PrepareOptions
+        from gpt2_small.tokenizers.tokenizer_folders import tokenizer_or_name
 
+    of_shards["tokenizer"] = tokenizer_or_name(of_shards["tokenizer"])
     options, view = PrepareOptions(**of_shards), PrepareView(text, out)
     with _ended_like_an_interrupt() as ended_by:
         try:
@@ -203,6 +205,8 @@ def prepare_chats(name: str, out: Path, options: dict[str, Any]) -> None:
     with loading():
         from gpt2_small.commands.screens.chat_data_report import prepare_chat_folder
         from gpt2_small.data.conversations.prepare_chats import ChatOptions
+        from gpt2_small.tokenizers.tokenizer_folders import tokenizer_or_name
+    options["tokenizer"] = tokenizer_or_name(options["tokenizer"])
     given = {key: value for key, value in options.items() if value is not None}
     prepare_chat_folder(name, out, ChatOptions(**given))
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpt2_small.errors import UserError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -88,7 +90,19 @@ def train(
     changes = {name: value for name, value in flags.items() if value is not None}
     changes |= parsed(set_ or [])
     settings = None if preset is None else training_preset(preset)
+    _refuse_without_conversations(preset, data)
     _train(out, settings, changes, resume, device, sample_every, tensorboard, wandb, profile)
+
+
+def _refuse_without_conversations(preset: str | None, data: str | None) -> None:
+    """Raise UserError for a preset of conversations with other data."""
+    from gpt2_small.data.conversations.chat_folder import holds_chats
+
+    if preset is not None and preset.startswith("chat-") and data and not holds_chats(data):
+        raise UserError(
+            f"--preset {preset} is for conversations, and {data} holds none; make a folder of them "
+            "with `gpt2-small prepare NAME|FILE --chat --out FOLDER`"
+        )
 
 
 def _train(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from gpt2_small.data.conversations.rendering import TOO_LONG, RenderedConversati
 from gpt2_small.data.corpora.corpus import SPLIT_NAMES, SPLITS, HeldOut, document_hash
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files.atomic import atomic_folder
+from gpt2_small.tokenizers.chat_roles import with_roles
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import check_spec, make_tokenizer, save_tokenizer
 from gpt2_small.tokenizers.surrogates import text_to_bytes
@@ -31,7 +32,8 @@ class ChatOptions:
     """Options of preparing conversations.
 
     shape: the format of the rows (`--from`); None detects it by their fields.
-    tokenizer: one with roles; None for `gpt2-chat`, or the dialogues' own.
+    tokenizer: the name of one with roles, or a tokenizer, which gets them; None for `gpt2-chat`, or
+        the dialogues' own.
     lang: of oasst's trees; None for `en`, `all` for every language.
     paths: through oasst's trees: `best` of each, or `all`.
     split: by `tree`, so that conversations with the same beginning are in one split, or by `path`.
@@ -44,7 +46,7 @@ class ChatOptions:
     """
 
     shape: str | None = None
-    tokenizer: str | None = None
+    tokenizer: str | Tokenizer | None = None
     lang: str | None = None
     paths: str = "best"
     split: str = "tree"
@@ -69,7 +71,7 @@ class ChatOptions:
             raise UserError(
                 f"--validation-share is {self.validation_share}; give more than 0 and at most 0.5"
             )
-        if self.tokenizer not in (None, DIALOGUE_TOKENIZER):
+        if isinstance(self.tokenizer, str) and self.tokenizer != DIALOGUE_TOKENIZER:
             check_spec(self.tokenizer)
 
 
@@ -103,10 +105,10 @@ def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepar
     found: Iterator[Conversation] | list[Conversation] = (
         conversation for raw in source.conversations if (conversation := conform(raw, audit))
     )
-    spec = options.tokenizer or (DIALOGUE_TOKENIZER if name == DIALOGUES else "gpt2-chat")
-    if spec.partition(":")[0] in ("bpe", "char", "char-chat"):
+    given = options.tokenizer or (DIALOGUE_TOKENIZER if name == DIALOGUES else "gpt2-chat")
+    if isinstance(given, str) and given.partition(":")[0] in ("bpe", "char", "char-chat"):
         found = list(found)
-    tokenizer = _tokenizer(spec, found)
+    tokenizer = _tokenizer(given, found)
     with atomic_folder(folder) as aside:
         save_tokenizer(tokenizer, aside)
         with split_writers(aside) as writers:
@@ -120,7 +122,7 @@ def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepar
             tokenizer,
             {split: writers[split].facts(aside) for split in SPLITS},
             source={"name": name, "format": source.shape, **source.origin},
-            settings=asdict(options) | {"tokenizer": tokenizer.name},
+            settings=asdict(replace(options, tokenizer=None)) | {"tokenizer": tokenizer.name},
             audit=audit.as_json(),
         )
     return PreparedChats(folder, index, audit)
@@ -153,23 +155,25 @@ def _rendered(
         yield HeldOut(options.validation_share).split_of(hash), rendered
 
 
-def _tokenizer(spec: str, found: Iterator[Conversation] | list[Conversation]) -> Tokenizer:
-    """Make the tokenizer of this name, trained on all turns if it is trained.
+def _tokenizer(
+    given: str | Tokenizer, found: Iterator[Conversation] | list[Conversation]
+) -> Tokenizer:
+    """A tokenizer with roles: the given one, or one of a name, trained on all turns if need be.
 
     Raises UserError for one without roles, or with ids that do not fit in uint16.
     """
-    if spec == DIALOGUE_TOKENIZER:
+    if given == DIALOGUE_TOKENIZER:
         from gpt2_small.stories.dialogues.dialogue_tokenizer import dialogue_tokenizer
 
         return dialogue_tokenizer()
     text = ""
     if isinstance(found, list):
         text = "\n".join(turn.text for conversation in found for turn in conversation.turns)
-    tokenizer = make_tokenizer(spec, text)
+    tokenizer = make_tokenizer(given, text) if isinstance(given, str) else with_roles(given)
     role_id(tokenizer, "user")
     if tokenizer.vocab_size > LARGEST_VOCABULARY:
         raise UserError(
-            f"tokenizer {spec!r} has {tokenizer.vocab_size:,} ids, more than the "
+            f"tokenizer {tokenizer.name!r} has {tokenizer.vocab_size:,} ids, more than the "
             f"{LARGEST_VOCABULARY:,} that the files of conversations hold; give a smaller one"
         )
     return tokenizer

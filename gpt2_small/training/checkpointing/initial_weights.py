@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, shell_word
 from gpt2_small.generation.loaded_model import LoadedModel, open_model
 from gpt2_small.model_protocol import Config, Model
-from gpt2_small.tokenizers.chat_roles import extends
+from gpt2_small.tokenizers.chat_roles import SUFFIX, extends
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.checkpointing.grown_weights import grown
 from gpt2_small.training.recipes.recipe import Recipe
@@ -63,10 +63,12 @@ class InitialWeights:
             return int(rows)
         if extends(tokenizer, own):
             return max(int(rows), tokenizer.d_vocab)
-        with_them = "" if tokenizer.roles is None else ", with roles or without"
+        wanted = shell_word(self.name)
+        if own.name in ("gpt2", "byte"):
+            wanted = own.name if tokenizer.roles is None else f"{own.name}{SUFFIX}"
         raise UserError(
             f"{data} has the tokenizer {tokenizer.name!r}, but {self.name} was trained with "
-            f"{own.name!r}; prepare the data with that one{with_them}"
+            f"{own.name!r}; prepare the data again with --tokenizer {wanted}"
         )
 
     def state(self, config: Config, tokenizer: Tokenizer) -> dict[str, Tensor]:

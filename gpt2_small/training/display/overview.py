@@ -1,6 +1,7 @@
 """Show a run from start to end: the plan, its steps, samples and the loss curve."""
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -206,10 +207,17 @@ def stopping_on_signals(console: Console) -> Iterator[StopRequest]:
 
 
 def resume_command(run: OpenRun) -> str:
-    """The command that resumes a run."""
+    """The command that resumes a run; with several machines, torchrun's flags are left out."""
     folder = shell_word(run.folder)
     solution = binding.option(run.training.solution)
-    return f"gpt2-small train --out {folder} --resume{solution}"
+    command = f"train --out {folder} --resume{solution}"
+    processes = run.training.processes
+    if processes.world_size == 1:
+        return f"gpt2-small {command}"
+    is_one_machine = os.environ.get("LOCAL_WORLD_SIZE") == str(processes.world_size)
+    flags = f"--standalone --nproc-per-node {processes.world_size}" if is_one_machine else "..."
+    device = " --device cpu" if processes.device.type == "cpu" else ""
+    return f"torchrun {flags} -m gpt2_small {command}{device}"
 
 
 def draw(run: OpenRun, lines: dict[str, float]) -> None:
