@@ -93,3 +93,46 @@ def test_the_line_that_draws_parameters_anew_is_quoted(tmp_path: Path, other: st
     message = "the standard deviation of embed.W_E is 0.5"
     line = non_output_line("initialisation", "Transformer", 0, message, {}, text)
     assert line == line_of(text, apply.strip() if other else draw.strip())
+
+
+@pytest.mark.parametrize(
+    ("signature", "kept"),
+    [("config", "1e-5  # here"), ("config, *, eps=1e-5", "eps")],
+    ids=["an attribute", "a default"],
+)
+def test_the_line_that_sets_the_epsilon_is_quoted(
+    tmp_path: Path, signature: str, kept: str
+) -> None:
+    text = reference_with(
+        ("        self.eps = config.layer_norm_eps\n", f"        self.eps = {kept}\n"),
+    )
+    own = "class LayerNorm(nn.Module):"
+    begun, rest = text.split(own)
+    old = "    def __init__(self, config: TransformerConfig) -> None:"
+    new = f"    def __init__(self, {signature}) -> None:" + ("  # here" if kept == "eps" else "")
+    text = begun + own + rest.replace(old, new, 1)
+    result = next(
+        result
+        for result in check_text(tmp_path, text, "LayerNorm").results
+        if result.status == "failed" and result.component == "LayerNorm"
+    )
+    assert result.line == line_of(text, "# here")
+
+
+def test_the_call_that_makes_values_for_the_queries_is_quoted(tmp_path: Path) -> None:
+    """The values are right where they are made again, by the same helper."""
+    text, traces = traces_of(
+        tmp_path,
+        "MultiHeadAttention",
+        ("        query = self.hook_q(einsum(residual, self.W_Q, project) + self.b_Q)\n",
+         "        def values():\n"
+         "            return einsum(residual, self.W_V, project) + self.b_V\n\n"
+         "        query = values()  # here\n"),
+        ("value = self.hook_v(einsum(residual, self.W_V, project) + self.b_V)",
+         "value = values()"),
+        ("            query / math.sqrt(self.d_head),\n", "            query,\n"),
+    )  # fmt: skip
+    found = ClaimLines("MultiHeadAttention", 0, traces, text.encode())._located
+    assert found is not None
+    assert found.differs == line_of(text, "# here")
+    assert "the values, used in place of the queries" in found.sentence()

@@ -18,6 +18,7 @@ from gpt2_small.checker.mistakes.lines.non_output_lines import (
     only_line,
 )
 from gpt2_small.checker.mistakes.lines.only_statement import only_statement
+from gpt2_small.checker.mistakes.lines.own_numbers import number_of
 from gpt2_small.checker.mistakes.lines.returned_line import returned_at
 from gpt2_small.checker.mistakes.lines.unused_results import in_place_of
 from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_logits
@@ -90,6 +91,8 @@ class ClaimLines:
             return self._at_zero or self._located
         if self._part == "sample" and "one token for each row" in one.result.check:
             return self._without_options() or self._located
+        if "config.layer_norm_eps" in one.result.check and (own := self._own_number()):
+            return own
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
             return self._located or self._other_shape(one) or self._overflowing(one)
         message = one.result.message
@@ -130,6 +133,13 @@ class ClaimLines:
         drawn = of_kind(self._traces.get("", Trace()), UNUSED_GENERATOR)
         said = "it does not draw from the given generator"
         return placed_at(drawn[0].line, said) if drawn else None
+
+    def _own_number(self) -> Location | None:
+        """The line that sets the number that the first wrong line uses for the configuration's."""
+        if self._located is None:
+            return None
+        line = number_of(self._part, self._text, self._located.differs)
+        return None if line is None else placed_at(line, "this number is not the configuration's")
 
     def _without_options(self) -> Location | None:
         """The line of sample that returns something else than tokens if it is given no option."""

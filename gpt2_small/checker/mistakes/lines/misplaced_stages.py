@@ -1,6 +1,6 @@
 """Find an input of a wrong result that belongs elsewhere: another head's, too early, unfinished."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -192,7 +192,18 @@ def unfinished(compared: TraceComparison, index: int) -> tuple[Event, str, str] 
             is_first = names[0] == NAMES["query"]  # the first factor of the scores
             return bases.get(base, made) if is_first else made, name, names[0]
         bases[base] = made
-    return None
+    return _values_in_scores(bases, names)
+
+
+def _values_in_scores(
+    bases: Mapping[str, Event], missing: Sequence[str]
+) -> tuple[Event, str, str] | None:
+    """The values, if they are multiplied with the queries or the keys, and the other's name."""
+    value, pair = NAMES["value"], {NAMES["query"], NAMES["key"]}
+    others = pair - set(bases)
+    if value not in bases or len(bases) != 2 or len(others) != 1 or not others & set(missing):
+        return None
+    return bases[value], value, others.pop()
 
 
 def _all_or_another(heads: Sequence[int | None]) -> str:
