@@ -114,7 +114,8 @@ def explain_error(
         case RuntimeError() if any(words in reason for words in _NOT_PROBABILITIES):
             return (
                 "RuntimeError in torch.multinomial: it takes probabilities, and some number is "
-                "negative or not finite, as logits without a softmax are"
+                "negative (as logits are without a softmax) or not finite (as the softmax of a row "
+                "without any finite logit is)"
             )
         case RuntimeError() if _NOTHING_TO_DRAW in reason:
             return (

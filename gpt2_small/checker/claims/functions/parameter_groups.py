@@ -121,5 +121,5 @@ CLAIMS = (
     Claim(PART, "it returns groups for a model", called, gate=True),
     Claim(PART, "every parameter is in exactly one group", each_once),
     Claim(PART, "weight decay on matrices, none on gains and biases", decays),
-    Claim(PART, "AdamW accepts the groups", usable, imports=OPTIMISERS),
+    Claim(PART, "a step of AdamW decays the matrices alone", usable, imports=OPTIMISERS),
 )

@@ -200,6 +200,25 @@ def exact_sum(module: ModuleType, seed: int) -> Observation:
     }
 
 
+def low_temperatures(module: ModuleType, seed: int) -> Observation:
+    """The tokens drawn of four equally likely ones: a low temperature is not greedy."""
+    drawn = {
+        temperature: tokens_of(
+            module,
+            torch.zeros(200, 4),
+            temperature=temperature,
+            generator=probes.draws(seed, "low temperature"),
+        )
+        for temperature in (0.09, 0.01)
+    }
+    return {
+        f"the number of tokens drawn of 4 equal ones with temperature={temperature}": str(
+            len(set(tokens.tolist()))
+        )
+        for temperature, tokens in drawn.items()
+    }
+
+
 def chance(module: ModuleType, seed: int) -> Observation:
     """Tokens drawn with equal and different seeds, from a generator and torch's default one."""
     rows = torch.zeros(200, 29)
@@ -260,6 +279,7 @@ def untouched(module: ModuleType, seed: int) -> Observation:
 def refusals(module: ModuleType, seed: int) -> Observation:
     bad: list[dict[str, Any]] = [{"temperature": -1.0}, {"top_k": 0}, {"top_k": -3}]
     bad += [{"top_p": 0.0}, {"top_p": -0.1}, {"top_p": 1.5}]
+    bad += [{"temperature": 0.0, "top_k": 0}, {"temperature": 0.0, "top_p": 1.5}]
     return {
         f"a call with {listed(setting)}": ending(partial(module.sample, cases(seed), **setting))
         for setting in bad
@@ -273,6 +293,7 @@ CLAIMS = (
     Claim(PART, "it samples from the softmax of a large vocabulary", beside_rare,
           summary=likely_counts, expect=half),
     distribution("the temperature divides the logits", {"temperature": 0.5}, {"temperature": 2.5}),
+    Claim(PART, "a low temperature still draws", low_temperatures),
     distribution("top_k keeps the k most likely tokens", {"top_k": 3}, {"top_k": 5}),
     distribution("a top_k above d_vocab keeps all tokens", {"top_k": 7}, {"top_k": 50}),
     distribution(

@@ -94,25 +94,27 @@ def all_warm_up(module: ModuleType, _seed: int) -> Observation:
     """
     whole: dict[str, Any] = {"peak": 6.0, "warmup_steps": 5, "total_steps": 5}
     seen: dict[str, Entry] = {}
-    seen["the last rate for a warm-up of 5 of 5 steps"] = _last_rate(module, whole)
+    seen["the last rate for a warm-up of 5 of 5 steps"] = _rate_of_an_end(module, 4, whole)
+    seen["the rate after a warm-up of 5 of 5 steps"] = _rate_of_an_end(module, 7, whole)
     for warmup in (0, 1):
         one = {**whole, "warmup_steps": warmup, "total_steps": 1}
         name = f"the last rate for a warm-up of {warmup} of 1 steps"
-        seen[name] = _last_rate(module, one)
+        seen[name] = _rate_of_an_end(module, 0, one)
     if _ending(module, whole) == ACCEPTED:
         seen["the rates when the warm-up takes all 5 steps"] = rates(module, range(4), **whole)
     return seen
 
 
-def _ending(module: ModuleType, settings: dict[str, Any]) -> str:
-    return ending(partial(module.learning_rate, 0, **settings))
+def _ending(module: ModuleType, settings: dict[str, Any], step: int = 0) -> str:
+    return ending(partial(module.learning_rate, step, **settings))
 
 
-def _last_rate(module: ModuleType, settings: dict[str, Any]) -> str:
-    if (end := _ending(module, settings)) != ACCEPTED:
+def _rate_of_an_end(module: ModuleType, step: int, settings: dict[str, Any]) -> str:
+    """A rate of the last step or a later one, in words; or the exception."""
+    if (end := _ending(module, settings, step)) != ACCEPTED:
         return end
-    last, peak = settings["total_steps"] - 1, settings["peak"]
-    rate, ends = rates(module, range(last, last + 1), **settings).item(), (peak, 0.1 * peak)
+    peak = settings["peak"]
+    rate, ends = rates(module, range(step, step + 1), **settings).item(), (peak, 0.1 * peak)
     is_right = any(math.isclose(rate, end, abs_tol=_ROUNDING) for end in ends)
     return "the peak or a tenth of it" if is_right else f"{rate:.4g}"
 

@@ -50,7 +50,7 @@ def difference_of(compared: TraceComparison, index: int) -> str:
             found is not None and found.stage.name == "the output" and compared.is_right(i)
             for i, found in enumerate(compared.matches)
         )
-        return "it changes the output" if is_seen else "its result is the output"
+        return "it changes the output" if is_seen else "it computes the output"
     if here is None:
         return NOTHING_RIGHT
     return f"the reference has {here.name} here"

@@ -157,6 +157,14 @@ MISTAKES = [
         hints=_ZERO_HINTS,
     ),
     Mistake(
+        id="sample-low-is-greedy",
+        component=PART,
+        old=_GREEDY,
+        new="    if temperature < 0.1:\n        return logits.argmax(dim=-1)\n",
+        sentence="takes the most likely token at every temperature below 0.1",
+        hints=_ZERO_HINTS,
+    ),
+    Mistake(
         id="sample-zero-least-likely",
         component=PART,
         old=_GREEDY,

@@ -170,6 +170,21 @@ MISTAKES = [
         hints=_CUT_HINTS,
     ),
     Mistake(
+        id="sample-top-p-returns-rank",
+        component=PART,
+        old=_RESULT,
+        new=(
+            "if top_p is not None:\n        return rank.squeeze(-1)\n"
+            "    return token_of_rank.gather(dim=-1, index=rank).squeeze(-1)"
+        ),
+        sentence="returns the rank among the tokens that it sorted for top_p, and not the token",
+        hints=(
+            "Draw with top_p=0.7 from logits whose largest is not the first. Which token comes?",
+            "A draw from sorted probabilities is a rank; the sort's indices name its token.",
+            "indices.gather(-1, rank)",
+        ),
+    ),
+    Mistake(
         id="sample-top-k-rank-as-row",
         component=PART,
         old=_RESULT,

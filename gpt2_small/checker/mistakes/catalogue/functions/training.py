@@ -440,6 +440,17 @@ MISTAKES = [
         hints=_ARGUMENTS_HINTS,
     ),
     Mistake(
+        id="train-rate-of-zero-kept-out",
+        component=PART,
+        old=_SET,
+        new=(
+            "        for group in optimizer.param_groups if rate else []:\n"
+            '            group["lr"] = rate\n'
+        ),
+        sentence="sets no rate of 0, so that the step uses the last one",
+        hints=_RATES_HINTS,
+    ),
+    Mistake(
         id="train-skips-first",
         component=PART,
         old=_STEP,

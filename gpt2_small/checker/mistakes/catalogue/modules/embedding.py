@@ -99,6 +99,14 @@ MISTAKES = [
         hints=_LEARNS_HINTS,
     ),
     Mistake(
+        id="embedding-padding-idx-last",
+        component=PART,
+        old=_LOOK_UP,
+        new="return F.embedding(tokens, self.W_E, padding_idx=-1)",
+        sentence="takes the last token for padding, so that its row never learns",
+        hints=_LEARNS_HINTS,
+    ),
+    Mistake(
         id="embedding-last-token-lost",
         component=PART,
         old=_LOOK_UP,

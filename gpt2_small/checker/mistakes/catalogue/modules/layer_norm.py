@@ -395,6 +395,14 @@ MISTAKES = [
         hints=_AXES_HINTS,
     ),
     Mistake(
+        id="layer-norm-mean-over-seq",
+        component=PART,
+        old='centered = residual - reduce(residual, "batch seq d_model -> batch seq 1", "mean")',
+        new="centered = residual - residual.mean(dim=1, keepdim=True)",
+        sentence="subtracts the mean over the positions instead of the one over d_model",
+        hints=_AXES_HINTS,
+    ),
+    Mistake(
         id="layer-norm-gain-starts-at-zero",
         component=PART,
         old=_GAIN,

@@ -166,6 +166,14 @@ MISTAKES = [
         hints=_RUNS_HINTS,
     ),
     Mistake(
+        id="transformer-first-block-missing",
+        component=PART,
+        old=_RUN,
+        new=("        for block in self.blocks[1:]:\n            residual = block(residual)\n"),
+        sentence="leaves out the first block",
+        hints=_RUNS_HINTS,
+    ),
+    Mistake(
         id="transformer-last-block-missing",
         component=PART,
         old=_RUN,
