@@ -1,5 +1,6 @@
 """Define the exercises of the lesson on variants: the claims about each part."""
 
+from functools import partial
 from pathlib import Path
 
 from gpt2_small.checker.claims import Claim
@@ -8,6 +9,8 @@ from gpt2_small.checker.exercise_set import ExerciseSet
 from .guides import GUIDES
 from .mistakes import MISTAKES
 from .observations import (
+    ODD_SIZES,
+    SIZES,
     activated,
     activated_by_torch,
     activated_far,
@@ -42,8 +45,10 @@ from .observations import (
 
 CLAIMS = {
     "sinusoids": (
-        Claim("sinusoids", "it equals the published formula", waves, also=(published_waves,),
-              gate=True),
+        Claim("sinusoids", "it equals the published formula", partial(waves, SIZES),
+              also=(partial(published_waves, SIZES),), gate=True),
+        Claim("sinusoids", "it equals the formula for an odd width", partial(waves, ODD_SIZES),
+              also=(partial(published_waves, ODD_SIZES),)),
         Claim("sinusoids", "dot products depend on the distance alone", wave_products,
               also=(equal_products,)),
     ),

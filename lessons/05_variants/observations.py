@@ -14,7 +14,9 @@ from gpt2_small.checker.claims.observing.refusals import ending
 
 BATCH, SEQ, HEADS, D_HEAD, D_MODEL, D_MLP = 2, 7, 3, 8, 12, 10
 
-SIZES = ((50, 6), (3, 16), (9, 7), (1, 2))
+Sizes = tuple[tuple[int, int], ...]
+SIZES: Sizes = ((50, 6), (3, 16), (1, 2))
+ODD_SIZES: Sizes = ((9, 7), (4, 3))
 
 EPS = 1e-3
 
@@ -28,14 +30,14 @@ def normal(seed: int, name: str, *shape: int, dtype: torch.dtype = torch.float32
 # sinusoids
 
 
-def waves(module: ModuleType, _seed: int) -> Observation:
+def waves(sizes: Sizes, module: ModuleType, _seed: int) -> Observation:
     return {
         f"{n_ctx} positions of width {d_model}": module.sinusoids(n_ctx, d_model)
-        for n_ctx, d_model in SIZES
+        for n_ctx, d_model in sizes
     }
 
 
-def published_waves(_reference: ModuleType, _seed: int) -> Observation:
+def published_waves(sizes: Sizes, _reference: ModuleType, _seed: int) -> Observation:
     """Compute the published formula, number by number, with Python's own sine and cosine."""
 
     def entry(position: int, feature: int, d_model: int) -> float:
@@ -46,7 +48,7 @@ def published_waves(_reference: ModuleType, _seed: int) -> Observation:
         f"{n_ctx} positions of width {d_model}": torch.tensor(
             [[entry(p, f, d_model) for f in range(d_model)] for p in range(n_ctx)]
         )
-        for n_ctx, d_model in SIZES
+        for n_ctx, d_model in sizes
     }
 
 
