@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 from checking import check_text, warm_checker
+from processes import ROOT
 
 import gpt2_small
 from gpt2_small import notebooks
@@ -115,6 +116,14 @@ def test_check_in_a_lessons_notebook_checks_the_loaded_file(run, tmp_path: Path,
     verdict = gpt2_small.check()
     assert verdict.solution == str(file)
     assert "Next: count_pairs. It is not written yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("lessons/*/lesson.ipynb")), ids=lambda path: path.parent.name
+)
+def test_a_lessons_own_notebook_is_refused_with_the_file_that_it_loads(path: Path) -> None:
+    with pytest.raises(UserError, match=r"is a lesson's notebook, which loads my_\w+\.py; check"):
+        notebooks.python_of(path, path.read_bytes())
 
 
 def test_a_user_error_in_a_cell_is_shown_as_one_sentence(tmp_path: Path) -> None:
