@@ -290,7 +290,7 @@ MISTAKES = [
         id="embedding-fresh-table",
         component=PART,
         old=_LOOK_UP,
-        new="return nn.Embedding(*self.W_E.shape, device=tokens.device)(tokens)",
+        new="return nn.Embedding(*self.W_E.shape)(tokens)",
         sentence="makes a new table at every call, so that W_E is never used",
         hints=_ROW_HINTS,
     ),
