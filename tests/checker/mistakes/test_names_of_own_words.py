@@ -54,7 +54,13 @@ def next_token_loss(logits, tokens):
     right = torch.gather(p, 2, tokens[:, 1:].unsqueeze(-1))
     return torch.mean(-torch.log(right + 1e-9))
 """
+BY_ROWS = GENERATE.replace(
+    "        logits = model(token_indices[:, -model.config.n_ctx:])[:, -1]\n",
+    "        token_indices = token_indices[:, len(token_indices) - model.config.n_ctx:]\n"
+    "        logits = model(token_indices)[:, -1]\n",
+).replace("idx = torch.cat", "token_indices = torch.cat")
 TEXTS = {
+    "generate-crops-result-by-rows": ("generate", BY_ROWS),
     "sample-top-p-less-the-largest": ("sample", SAMPLE),
     "generate-returns-the-prompt": ("generate", GENERATE),
     "loss-small-number-in-the-logarithm-1e-9": ("next_token_loss", LOSS),

@@ -165,6 +165,27 @@ MISTAKES = [
         hints=_WINDOW_HINTS,
     ),
     Mistake(
+        id="generate-crops-by-rows",
+        component=PART,
+        old=_MODEL,
+        new="logits = model(tokens[:, len(tokens) - config.n_ctx :])",
+        sentence="takes the number of rows, len(tokens), for the number of tokens where it crops",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-crops-result-by-rows",
+        component=PART,
+        old=_MODEL,
+        new=(
+            "tokens = tokens[:, len(tokens) - config.n_ctx :]\n            logits = model(tokens)"
+        ),
+        sentence=(
+            "loses the cropped tokens, and takes the number of rows, len(tokens), for the number "
+            "of tokens where it crops"
+        ),
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
         id="generate-stops-at-n-ctx",
         component=PART,
         old=_MODEL,

@@ -57,6 +57,22 @@ _DROPOUT_HINTS = (
     "In training, and only then, features of the sum of both embeddings are dropped.",
     "residual = Dropout(config.dropout)(embed + pos_embed)",
 )
+# Standard deviations of matrices drawn again, by the ends of their mistakes' ids.
+_OF_RESIDUAL = 'if name.endswith(("W_O", "W_out")) else 0.02'
+_REDRAWN = {
+    "fixed": ("0.02", "with a standard deviation of 0.02, whatever init_std is"),
+    "fixed-and-narrow": (
+        f"0.02 / narrow {_OF_RESIDUAL}",
+        "with a standard deviation of 0.02 (0.02 / sqrt(2 n_layers) for W_O and W_out), whatever "
+        "init_std is",
+    ),
+    "all-narrow": (
+        "config.init_std / narrow", "as narrow as W_O and W_out: init_std / sqrt(2 n_layers)",
+    ),
+    "all-narrow-fixed": (
+        "0.02 / narrow", "all of 0.02 / sqrt(2 n_layers), whatever init_std is",
+    ),
+}  # fmt: skip
 _INIT_HINTS = (
     "What is the loss of a fresh model? It should be a little above ln d_vocab.",
     "The parts draw their own parameters, with init_std; nothing is drawn again.",
@@ -627,6 +643,23 @@ MISTAKES = [
             ),
             "W_O, W_out: std = init_std / sqrt(2 * n_layers)",
         ),
+    ),
+    *(
+        Mistake(
+            id=f"transformer-matrices-redrawn-{name}",
+            component=PART,
+            old=_UNEMBED,
+            new=(
+                "self.unembed = None if config.tied_embeddings else Unembedding(config)\n"
+                "        narrow = math.sqrt(2 * config.n_layers)\n"
+                "        for name, parameter in self.named_parameters():\n"
+                '            if name.split(".")[-1].startswith("W"):\n'
+                f"                nn.init.normal_(parameter, std={std})"
+            ),
+            sentence=f"draws all matrices again, {how}",
+            hints=_INIT_HINTS,
+        )
+        for name, (std, how) in _REDRAWN.items()
     ),
     Mistake(
         id="transformer-all-redrawn",
