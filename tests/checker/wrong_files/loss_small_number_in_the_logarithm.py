@@ -1,6 +1,6 @@
 """The logarithm of a softmax with a small number against zeros.
 
-next_token_loss: loss-log-of-softmax
+next_token_loss: loss-small-number-in-the-logarithm-1e-8
 """
 
 import torch

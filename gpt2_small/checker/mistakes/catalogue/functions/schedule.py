@@ -50,18 +50,6 @@ MISTAKES = [
         ),
     ),
     Mistake(
-        id="schedule-divides-by-zero",
-        component=PART,
-        old=_PROGRESS,
-        new="progress = min(1.0, (step - peak_step) / (last_step - peak_step))",
-        sentence="divides by zero for a step after a warm-up of all steps",
-        hints=(
-            "What is the rate of step 7 after a warm-up of 5 of 5 steps?",
-            "No steps are left for the cosine then; the rate stays at its end.",
-            "progress = 1.0 if step >= total_steps - 1 else ...",
-        ),
-    ),
-    Mistake(
         id="schedule-whole-cosine",
         component=PART,
         old=_COSINE,

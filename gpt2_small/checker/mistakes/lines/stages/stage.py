@@ -1,6 +1,7 @@
 """Hold and compare the tensors of intermediate results."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -31,11 +32,25 @@ class Stage:
     def is_named(self) -> bool:
         return not self.name.startswith("a step")
 
+    def numbers_along(self, axis: int) -> Tensor:
+        """The sorted numbers of each piece along an axis [piece number]."""
+        if axis not in self._along:
+            pieces = self.value.detach().double().movedim(axis, 0).flatten(start_dim=1)
+            self._along[axis] = _in_order(pieces)
+        return self._along[axis]
+
+    @cached_property
+    def _along(self) -> dict[int, Tensor]:
+        return {}
+
 
 def numbers_of(value: Tensor) -> Tensor:
     """A tensor's sorted numbers, with a single value for masked scores."""
-    flat = value.detach().double().flatten()
-    return torch.where(flat <= HIDDEN, torch.full_like(flat, MASKED), flat).sort().values
+    return _in_order(value.detach().double().flatten())
+
+
+def _in_order(numbers: Tensor) -> Tensor:
+    return torch.where(numbers <= HIDDEN, torch.full_like(numbers, MASKED), numbers).sort().values
 
 
 def fingerprint(value: Tensor) -> tuple[float, float, float, float]:
@@ -54,6 +69,16 @@ def same(a: Tensor, b: Tensor) -> bool:
         return True
     largest = b[b != MASKED].abs().max().item() if bool((b != MASKED).any()) else 1.0
     return bool(((a == b) | ((a - b).abs() <= STAGES * max(1.0, largest))).all())
+
+
+def pieces_like(numbers: Tensor, pieces: Tensor) -> list[int]:
+    """The indices of the pieces [piece number] that are the `same` as these numbers."""
+    if numbers.isnan().any():
+        return []
+    largest = torch.where(pieces == MASKED, 0.0, pieces).abs().amax(dim=-1, keepdim=True)
+    allowed = STAGES * largest.clamp(min=1.0)
+    like = ((pieces == numbers) | ((pieces - numbers).abs() <= allowed)).all(dim=-1)
+    return (like & ~pieces.isnan().any(dim=-1)).nonzero().flatten().tolist()
 
 
 def stage_of(name: str, value: Tensor) -> Stage:

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.claims.observing import probes
-from gpt2_small.checker.mistakes.lines.stages.stage import HIDDEN, MASKED, Stage, numbers_of, same
+from gpt2_small.checker.mistakes.lines.stages.stage import (
+    HIDDEN,
+    MASKED,
+    Stage,
+    numbers_of,
+    pieces_like,
+    same,
+)
 
 FEWEST = 8
 
@@ -59,7 +66,9 @@ def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
                 factor = _factor(numbers, stage.numbers)
                 if factor is not None:
                     found = StageMatch("scaled", stage, factor)
-        elif (found is None or not found.stage.is_named) and (piece := _piece(value, stage)):
+        elif (found is None or not found.stage.is_named) and (
+            piece := _piece(value, numbers, stage)
+        ):
             if found is None or piece.kind == "right":
                 found = piece
         elif _may_be_heads(found, stage):
@@ -72,8 +81,11 @@ def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
     return found
 
 
-def _piece(value: Tensor, stage: Stage) -> StageMatch | None:
-    """The match of a result with one row of the batch or one position of a stage, or with some."""
+def _piece(value: Tensor, numbers: Tensor, stage: Stage) -> StageMatch | None:
+    """The match of a result with one row of the batch or one position of a stage, or with some.
+
+    numbers: the result's sorted numbers.
+    """
     whole = stage.value
     is_batch = stage.name == "the input" or not stage.is_given
     if not value.is_floating_point() or whole.dim() < 2 or not value.dim() or not is_batch:
@@ -88,9 +100,8 @@ def _piece(value: Tensor, stage: Stage) -> StageMatch | None:
         one = whole.select(axis, 0)
         if _without_ones(value).shape != _without_ones(one).shape or one.numel() < 2:
             continue
-        numbers = numbers_of(value)
-        for number, piece in enumerate(whole.unbind(axis)):
-            if same(numbers, numbers_of(piece)) and _layout(value, piece):
+        for number in pieces_like(numbers, stage.numbers_along(axis)):
+            if _layout(value, whole.select(axis, number)):
                 is_like_all = axis == 1 or same(one, whole.select(axis, -1))
                 return StageMatch("right", stage, row=None if is_like_all else number)
     return None
