@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.functions.sampling import equalities
+from gpt2_small.checker.claims.functions.source_of_randomness import equalities
 from gpt2_small.checker.claims.judging.token_distribution import probabilities
 from gpt2_small.checker.claims.modules.transformer import TIED
 from gpt2_small.checker.claims.observing import probes

@@ -1,4 +1,4 @@
-"""State the claims about sample: exact distributions, greedy choice, source of randomness.
+"""State the claims about sample: exact distributions, greedy choice, refusals.
 
 Counts of draws are compared with probabilities computed here; correct code fails at most one claim
 in a million (`tolerances.FALSE_ALARM`), for any seed.
@@ -13,6 +13,14 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.functions.source_of_randomness import (
+    as_seeded,
+    chance,
+    equalities,
+    independent,
+    joint_counts,
+    pairs,
+)
 from gpt2_small.checker.claims.judging.token_distribution import (
     DRAWS,
     cases,
@@ -20,6 +28,7 @@ from gpt2_small.checker.claims.judging.token_distribution import (
     described,
     exact,
     listed,
+    tokens_of,
 )
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Entry, Observation
@@ -28,12 +37,6 @@ from gpt2_small.checker.claims.observing.refusals import ending
 PART = "sample"
 # The claim about sample's distribution without temperature, top_k and top_p.
 NO_OPTIONS = "it samples from the softmax of the logits"
-
-
-def tokens_of(module: ModuleType, logits: Tensor, **settings: Any) -> Tensor:
-    """The tokens that `sample` draws, as int64; other types of integers are correct too."""
-    got = probes.tensor(module.sample(logits, **settings), "what sample returns")
-    return got.long() if got.dtype in (torch.int32, torch.int16, torch.uint8) else got
 
 
 def drawn(module: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]) -> Observation:
@@ -126,30 +129,6 @@ def only_one(module: ModuleType, seed: int) -> Observation:
     }
 
 
-_PAIRS = 1500
-_OF_THREE = (0.5, 0.2, 0.3)
-_JOINT = "pairs of tokens drawn for two rows of one call"
-
-
-def pairs(module: ModuleType, seed: int) -> Observation:
-    """Tokens for many rows of equal logits, in one call."""
-    rows = torch.tensor(_OF_THREE).log().repeat(2 * _PAIRS, 1)
-    got = tokens_of(module, rows, generator=probes.draws(seed, "pairs"))
-    return {_JOINT: got}
-
-
-def joint_counts(seen: Observation) -> Observation:
-    got = seen[_JOINT]
-    assert isinstance(got, Tensor)
-    first, second = got.view(_PAIRS, 2).T
-    return {_JOINT: Counts(torch.bincount(3 * first + second, minlength=9)[None])}
-
-
-def independent(_reference: ModuleType, _seed: int) -> Observation:
-    shares = torch.tensor(_OF_THREE, dtype=torch.float64)
-    return {_JOINT: Distribution(torch.outer(shares, shares).flatten()[None])}
-
-
 _RARE = 255
 _RARE_DRAWS = 3_000
 _LIKELY = "how often the likely token of a large vocabulary is drawn"
@@ -180,15 +159,6 @@ def half(_reference: ModuleType, _seed: int) -> Observation:
     return {_LIKELY: Distribution(torch.full((1, 2), 0.5, dtype=torch.float64))}
 
 
-_DRAWN = (
-    ("equally seeded generators", "the same"),
-    ("differently seeded generators", "different"),
-    ("torch's generator with equal seeds", "the same"),
-    ("torch's generator with different seeds", "different"),
-    ("torch's generator in two calls", "different"),
-)
-
-
 def exact_sum(module: ModuleType, seed: int) -> Observation:
     """The tokens drawn of four equally likely ones, of which two add up to exactly top_p.
 
@@ -217,46 +187,6 @@ def low_temperatures(module: ModuleType, seed: int) -> Observation:
         )
         for temperature, tokens in drawn.items()
     }
-
-
-def chance(module: ModuleType, seed: int) -> Observation:
-    """Tokens drawn with equal and different seeds, from a generator and torch's default one."""
-    rows = torch.zeros(200, 29)
-
-    def draw(number: int) -> Tensor:
-        tokens: Tensor = tokens_of(module, rows, generator=torch.Generator().manual_seed(number))
-        return tokens
-
-    def draw_from_torch(number: int) -> Tensor:
-        torch.default_generator.manual_seed(number)
-        tokens: Tensor = tokens_of(module, rows)
-        return tokens
-
-    seen: dict[str, Entry] = {}
-    pairs = [
-        (draw(seed), draw(seed)),
-        (draw(seed), draw(seed + 1)),
-        (draw_from_torch(seed), draw_from_torch(seed)),
-        (draw_from_torch(seed), draw_from_torch(seed + 1)),
-        (draw_from_torch(seed), tokens_of(module, rows)),
-    ]
-    for (source, _), pair in zip(_DRAWN, pairs, strict=True):
-        seen[f"draws from {source}"] = torch.stack(pair)
-    return seen
-
-
-def equalities(seen: Observation) -> Observation:
-    """Whether the two draws of every entry are equal."""
-    return {name: _equality(pair) for name, pair in seen.items()}
-
-
-def _equality(pair: Entry) -> str:
-    assert isinstance(pair, Tensor)
-    return "the same" if torch.equal(pair[0], pair[1]) else "different"
-
-
-def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
-    return {f"draws from {source}": wanted for source, wanted in _DRAWN}
 
 
 def impossible(module: ModuleType, seed: int) -> Observation:

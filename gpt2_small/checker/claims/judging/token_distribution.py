@@ -21,6 +21,12 @@ _PROBABILITIES = (
 _ROWS, _D_VOCAB = len(_PROBABILITIES), len(_PROBABILITIES[0])
 
 
+def tokens_of(module: ModuleType, logits: Tensor, **settings: Any) -> Tensor:
+    """The tokens that `sample` draws, as int64; other types of integers are correct too."""
+    got = probes.tensor(module.sample(logits, **settings), "what sample returns")
+    return got.long() if got.dtype in (torch.int32, torch.int16, torch.uint8) else got
+
+
 def cases(seed: int) -> Tensor:
     """Logits [case d_vocab], with different probabilities and orders.
 
