@@ -35,6 +35,7 @@ EXACT = (
     "torch_layer_norm_defaults",
     "schedule_square_warm_up",
     "schedule_cosine_over_everything",
+    "torch_inverted_mask",
     "groups_first_letter",
     "loss_probability_instead_of_logarithm",
     "nano_linear_inside",

@@ -105,6 +105,9 @@ class _GroupSearch:
             known = [
                 m for m in known if not (dropouts.drops_otherwise(m) or dropouts.drops_elsewhere(m))
             ]
+        else:
+            elsewhere = self.observed.dropouts.drops_elsewhere
+            known = [m for m in known if not (is_about(m, "dropout") and elsewhere(m))]
         about = [m for m in known if is_about(m, group)]
         rest = [m for m in known if m not in about]
         numeric = [

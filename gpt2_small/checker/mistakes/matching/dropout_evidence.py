@@ -54,8 +54,14 @@ class DropoutEvidence:
         return any(value is None or match(value, known) is None for value in given)
 
     def drops_elsewhere(self, mistake: Mistake) -> bool:
-        """Whether a mistake drops as often as the file, but from results of other sizes."""
+        """Whether a mistake drops as often as the file, but from other results.
+
+        They are told apart by their sizes; torch's attention drops the pattern.
+        """
         mine, wrong = self._trace, self._wrong.trace((mistake,))
+        if _dropouts(mine) is None:
+            right, theirs, pattern = self._dropped(), self._dropped(mistake), NAMES["pattern"]
+            return len(theirs) == len(right) and pattern in right and pattern not in theirs
         is_as_often = _dropouts(mine) == _dropouts(wrong) is not None
         return is_as_often and _sizes_dropped(mine) != _sizes_dropped(wrong)
 
