@@ -127,6 +127,26 @@ def test_a_token_of_an_answer_can_be_inspected_while_it_is_written(browser, endl
         tab.page.get_by_text("Stopped.").wait_for()
 
 
+def test_a_growing_answer_stays_in_sight_and_moves_no_button(browser, endless) -> None:
+    with served_page(endless) as (address, _), Tab(browser, address) as tab:
+        tab.set_option("max_new_tokens", "4096")
+        tab.open("chat")
+        tab.page.locator("#message").fill("Hi")
+        tab.page.keyboard.press("Enter")
+        messages, stop = tab.page.locator(".messages"), tab.page.get_by_role("button", name="Stop")
+        left = "box => box.scrollHeight - box.scrollTop - box.clientHeight"
+        wait_for(lambda: messages.evaluate("box => box.scrollTop") > 60)  # it has filled its box
+        before, seen = stop.bounding_box(), tab.page.locator(".message .tok").count()
+        tab.page.locator(".message .tok").nth(seen + 200).wait_for()
+        assert stop.bounding_box() == before
+        assert messages.evaluate(left) < 40
+        messages.evaluate("box => box.scrollTop = 0")
+        seen = tab.page.locator(".message .tok").count()
+        tab.page.locator(".message .tok").nth(seen + 200).wait_for()
+        assert messages.evaluate("box => box.scrollTop") == 0
+        stop.click()
+
+
 def test_a_refused_message_returns_to_the_box_before_what_was_typed_meanwhile(tab) -> None:
     held: list = []
     tab.page.route("**/api/chat", lambda route: held.append(route))

@@ -95,6 +95,7 @@ export class ChatView {
     const answer = { role: "assistant", content: "", ids: [], tokens: [] };
     this.messages.push(answer);
     this.#draw();
+    this.#scrollToEnd();
     try {
       const length = Math.max(LENGTH, store.options.max_new_tokens ?? 0);
       const options = { ...store.options, max_new_tokens: length, model: this.model(), conversation: store.conversation };
@@ -106,7 +107,9 @@ export class ChatView {
         answer.tokens.push(...added);
         answer.content += added.map((token) => token.text).join("");
         answer.ids.push(...added.filter((token) => token.finish !== "stop").map((token) => token.id));
+        const follows = this.#isAtEnd();
         this.views.at(-1).add(added); // the views are made again when the shading changes
+        if (follows) this.#scrollToEnd();
       }
       this.status.textContent = "";
     } catch (error) {
@@ -119,6 +122,7 @@ export class ChatView {
   }
 
   #draw() {
+    const follows = this.#isAtEnd();
     this.views = [];
     show(this.list, this.messages.map((message) => {
       const who = el("span", { class: "visually-hidden", text: message.role === "user" ? "You: " : "The model: " });
@@ -134,7 +138,17 @@ export class ChatView {
     this.stop.disabled = !this.isWriting;
     for (const button of [this.undo, this.retry, this.edit]) button.disabled = this.isWriting || !last;
     this.views.at(-1)?.element.classList.toggle("caret", Boolean(this.isWriting));
-    this.list.lastElementChild?.scrollIntoView({ block: "nearest" });
+    if (follows) this.#scrollToEnd();
+  }
+
+  /** Whether the end of the conversation is in sight, so that new tokens are followed. */
+  #isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.list;
+    return scrollHeight - scrollTop - clientHeight < 40; // about a line
+  }
+
+  #scrollToEnd() {
+    this.list.scrollTop = this.list.scrollHeight;
   }
 
   /** First messages that this model knows, to begin with one. */
