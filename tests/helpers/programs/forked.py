@@ -8,6 +8,7 @@ import atexit
 import functools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -97,6 +98,7 @@ class Forks:
 
     def _end(self) -> None:
         self._process.communicate()  # exits at the end of its input
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Send a request to the fork server, and return its answer."""

@@ -160,12 +160,19 @@ def untouched(module: ModuleType, seed: int) -> Observation:
 
 
 def in_training_mode(module: ModuleType, seed: int) -> Observation:
-    """The mode in which a model in training mode reads the micro-batches."""
+    """The mode in which a model in training mode reads the micro-batches, and its mode after."""
     model, heard = fresh_model(module, seed), list[bool]()
     model.register_forward_hook(lambda m, _i, _o: heard.append(m.training))
     module.train_step(model, windows(seed, (2, 9), (3, 5)), descent(model))
-    mode = "training" if all(heard) else "evaluation"
-    return {"the mode in which a model in training mode reads its micro-batches": mode}
+    after = all(each.training for each in model.modules())
+    return {
+        "the mode in which a model in training mode reads its micro-batches": _mode(all(heard)),
+        "the mode after a step of a model in training mode": _mode(after),
+    }
+
+
+def _mode(training: bool) -> str:
+    return "training" if training else "evaluation"
 
 
 def not_finite(module: ModuleType, seed: int) -> Observation:

@@ -637,6 +637,18 @@ MISTAKES = [
         ),
     ),
     Mistake(
+        id="train-step-ends-in-evaluation",
+        component=PART,
+        old="    optimizer.step()\n    return StepResult(",
+        new="    optimizer.step()\n    model.eval()\n    return StepResult(",
+        sentence="leaves the model in evaluation mode, so that dropout acts in the first step alone",
+        hints=(
+            "In which mode is the model after the step?",
+            "The caller chose training mode and takes the next step in it; leave the mode alone.",
+            "no model.eval() in train_step",
+        ),
+    ),
+    Mistake(
         id="train-step-never-exchanged",
         component=PART,
         old=_SYNC,
