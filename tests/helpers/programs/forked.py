@@ -211,7 +211,7 @@ class ForkedServer:
         if self.returncode is None:
             try:
                 self.returncode = self._ask({"poll": self.pid})
-            except ConnectionError:  # the fork server has exited
+            except (ConnectionError, FileNotFoundError):  # the fork server has exited
                 self.returncode = 0
         return self.returncode
 

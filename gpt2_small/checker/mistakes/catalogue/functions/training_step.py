@@ -641,7 +641,7 @@ MISTAKES = [
         component=PART,
         old="    optimizer.step()\n    return StepResult(",
         new="    optimizer.step()\n    model.eval()\n    return StepResult(",
-        sentence="leaves the model in evaluation mode, so that dropout acts in the first step alone",
+        sentence="leaves the model in evaluation mode, without dropout in later steps",
         hints=(
             "In which mode is the model after the step?",
             "The caller chose training mode and takes the next step in it; leave the mode alone.",
