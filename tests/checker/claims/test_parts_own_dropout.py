@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 from checking import reference_with
+from torch import nn
 
 from gpt2_small import binding
 from gpt2_small.checker.claims import claims_of
+from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.judging.runner import judge_one, stand_in
+from gpt2_small.checker.claims.observing.probes import listening
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,3 +69,27 @@ def test_a_missing_tap_of_the_pattern_is_accepted(tmp_path: Path) -> None:
     edits = ((PATTERN, without), ("        self.hook_pattern = nn.Identity()\n", ""))
     claim = "hook_pattern is before dropout"
     assert not failed(tmp_path, "MultiHeadAttention", claim, *edits)
+
+
+KEY = "        key = self.hook_k("
+
+
+@pytest.mark.parametrize(
+    ("claim", "fails"),
+    [("hook_pattern is before dropout", False), ("correct activations at the taps", True)],
+)
+def test_two_activations_at_another_tap_are_no_mistake_of_the_pattern(
+    tmp_path: Path, claim: str, fails: bool
+) -> None:
+    edit = (KEY, f"        self.hook_k(query)\n{KEY}")
+    assert failed(tmp_path, "MultiHeadAttention", claim, edit) is fails
+
+
+def test_the_same_activation_with_nan_may_be_tapped_twice() -> None:
+    model = nn.ModuleDict({"hook_k": nn.Identity()})
+    with listening(model) as heard:
+        for _ in range(2):
+            model["hook_k"](torch.tensor([1.0, torch.nan]))
+        with pytest.raises(Failure, match="two different activations"):
+            model["hook_k"](torch.tensor([2.0, torch.nan]))
+    assert list(heard) == ["hook_k"]

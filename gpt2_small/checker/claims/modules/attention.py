@@ -101,10 +101,9 @@ def dropped(module: ModuleType, seed: int) -> Observation:
 def pattern_in_training(module: ModuleType, seed: int) -> Observation:
     """The activation at hook_pattern in training mode, if there is one."""
     model = SUBJECT.build(module, seed, dropout=DROPOUT).train()
-    with torch.no_grad(), probes.listening(model) as heard:
+    with torch.no_grad(), probes.listening(model, ["hook_pattern"]) as heard:
         SUBJECT.run(model, SUBJECT.values(seed, "taps"))
-    kept = {name: value for name, value in heard.items() if name == "hook_pattern"}
-    return {f"{name} in training mode": value for name, value in probes.tap_entries(kept).items()}
+    return {f"{name} in training mode": value for name, value in probes.tap_entries(heard).items()}
 
 
 def dropped_shares(seen: Observation) -> Observation:

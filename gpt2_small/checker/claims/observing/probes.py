@@ -181,13 +181,16 @@ def with_axes(shape: tuple[int, ...] | torch.Size) -> str:
 
 
 @contextmanager
-def listening(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """In this context, collect the activations of a module's taps."""
+def listening(model: nn.Module, names: Container[str] | None = None) -> Iterator[dict[str, Tensor]]:
+    """In this context, collect the activations of a module's taps.
+
+    names: those of the taps to hear; all without them.
+    """
     heard: dict[str, Tensor] = {}
     handles = [
         child.register_forward_hook(_keep(heard, name))
         for name, child in model.named_modules()
-        if name.split(".")[-1].startswith("hook_")
+        if name.split(".")[-1].startswith("hook_") and (names is None or name in names)
     ]
     try:
         yield heard
@@ -200,11 +203,16 @@ def _keep(heard: dict[str, Tensor], name: str) -> Callable[..., None]:
     def hook(_tap: nn.Module, _inputs: Any, activation: Any) -> None:
         if not isinstance(activation, Tensor):
             return
-        if name in heard and not torch.equal(heard[name], activation):
+        if name in heard and not _are_equal(heard[name], activation):
             raise Failure(f"{name} taps two different activations in one forward pass")
         heard[name] = activation.detach().clone()
 
     return hook
+
+
+def _are_equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have the same numbers; NaN equals NaN."""
+    return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 # Some masks add -10,000 to a score; exp of less than this is 0.
