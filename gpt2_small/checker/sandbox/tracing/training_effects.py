@@ -93,6 +93,7 @@ def stepping(module: ModuleType, file: str, seed: int, *, fault: str | None = No
             effects.append(Effect(lines[-1], f"the {name}", (float(getattr(result, name)),)))
     except Exception:
         pass
+    recorder.trace.last_lines = lines
     return recorder.trace
 
 

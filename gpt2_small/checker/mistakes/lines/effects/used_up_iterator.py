@@ -1,6 +1,9 @@
 """Find the line that reads an iterator again after an earlier line has used it up."""
 
 import ast
+from collections.abc import Sequence
+
+from gpt2_small.checker.mistakes.lines.effects.loops_of_one_call import loops_of_one_call
 
 # Calls whose results can be iterated once.
 _ITERATORS = ("named_parameters", "parameters", "named_modules", "modules", "filter", "map", "zip",
@@ -11,19 +14,21 @@ def used_up_iterator(source: bytes, function: str) -> tuple[int, str] | None:
     """The line of a variable's second loop, and a sentence; None if no iterator is read twice.
 
     A variable counts that is assigned once, an iterator, and is what two loops or comprehensions
-    iterate over, neither inside the other.
+    of one call iterate over.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef) and node.name == function:
             for name in sorted(_assigned_once(node)):
-                lines = _loops_over(name, node)
-                if len(lines) > 1:
-                    return lines[1], f"line {lines[0]} has already used up the iterator {name}"
+                for first, second in loops_of_one_call(name, node):
+                    return second, _said(first, name)
     return None
 
 
-def used_up_argument(source: bytes) -> tuple[int, str] | None:
-    """The second loop over a function's parameter that is an iterator in every call; else None."""
+def used_up_argument(source: bytes, executed: Sequence[int]) -> tuple[int, str] | None:
+    """The second loop over a function's parameter that is an iterator in every call; else None.
+
+    executed: the lines that were executed, in order; both loops must be among them.
+    """
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef):
@@ -36,23 +41,16 @@ def used_up_argument(source: bytes) -> tuple[int, str] | None:
                 and getattr(call.func, "id", "") == node.name
                 and place < len(call.args)
             ]
-            lines = _loops_over(parameter.arg, node)
-            is_kept = parameter.arg in _assigned(node)
-            if given and all(map(_is_iterator, given)) and len(lines) > 1 and not is_kept:
-                said = f"line {lines[0]} has already used up the iterator {parameter.arg}"
-                return lines[1], said
+            if not given or not all(map(_is_iterator, given)) or parameter.arg in _assigned(node):
+                continue
+            for first, second in loops_of_one_call(parameter.arg, node):
+                if first in executed and second in executed[executed.index(first) :]:
+                    return second, _said(first, parameter.arg)
     return None
 
 
-def _loops_over(name: str, function: ast.FunctionDef) -> list[int]:
-    """The lines of the loops and comprehensions that iterate over a variable."""
-    return sorted(
-        loop.iter.lineno
-        for loop in ast.walk(function)
-        if isinstance(loop, (ast.For, ast.comprehension))
-        and isinstance(loop.iter, ast.Name)
-        and loop.iter.id == name
-    )
+def _said(line: int, name: str) -> str:
+    return f"line {line} has already used up the iterator {name}"
 
 
 def _assigned(function: ast.FunctionDef) -> set[str]:
