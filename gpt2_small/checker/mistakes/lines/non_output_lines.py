@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.mistakes.lines.first_wrong_result import misplaced_dropout
+from gpt2_small.checker.mistakes.lines.gradient_cuts import cuts_in
 from gpt2_small.checker.mistakes.lines.returned_line import definition_of
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Event, Trace
@@ -14,12 +15,6 @@ from gpt2_small.checker.sandbox.tracing import Event, Trace
 _FACTORIES = ("ones", "zeros", "arange", "full", "tensor", "empty", "eye", "rand", "randn",
               "linspace")  # fmt: skip
 _KEPT = (*_FACTORIES, "tril", "triu")
-# Operations without gradients.
-_WITHOUT_GRADIENT = (
-    "argmax", "sort", "topk", "shape", "size", "long", "int", "bool", "new_full", "new_zeros",
-    "new_ones", "new_tensor", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like",
-    "rand_like", "randn_like",
-)  # fmt: skip
 _DRAWING = ("normal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_",
             "kaiming_normal_", "kaiming_uniform_")  # fmt: skip
 _LIMITING = ("clamp", "clamp_", "clip", "clip_", "remainder", "__mod__", "fmod", "minimum", "min")
@@ -52,7 +47,7 @@ def non_output_line(
     elif group == "inputs":
         lines = [e.line for e in events if is_in_place(e.operation) and e.from_data]
     elif group == "gradient":
-        lines = [e.line for e in events if e.is_detached and e.operation not in _WITHOUT_GRADIENT]
+        lines = cuts_in(traces[""], message, source)
     elif group == "dropout":
         lines = _dropping(part, seed, traces)
     elif group == "refusals":

@@ -4,19 +4,22 @@ import ast
 import re
 from collections.abc import Callable
 
+from gpt2_small.checker.mistakes.lines.gradient_cuts import only_cut
 from gpt2_small.checker.mistakes.lines.returned_line import definition_of
 
 
 def only_statement(part: str, check: str, message: str, source: str) -> int | None:
     """The line of the only call or refusal of a part that explains a message; None if unclear."""
     own = definition_of(part, source)
+    if own is None:
+        return None
     for words, is_about in _RULES.items():
         found = re.search(words, f"{check}: {message}")
-        if own is not None and found is not None:
+        if found is not None:
             name = found[1] if found.groups() else ""
             lines = [node.lineno for node in ast.walk(own) if is_about(node, name)]  # type: ignore[attr-defined]
             return lines[0] if len(lines) == 1 else None
-    return None
+    return only_cut(own, f"{check}: {message}", source)
 
 
 def _refuses(node: ast.AST, kind: str) -> bool:
@@ -49,5 +52,4 @@ _RULES: dict[str, Callable[[ast.AST, str], bool]] = {
     r"of the step is a tensor of": _calls("StepResult"),
     r"gradients were not exchanged": _calls("synchronised"),
     r"loss= replaces the next-token loss": _calls("next_token_loss", "batch_loss"),
-    r"[Tt]he gradient of .* is [Nn]one": _calls("item", "detach", "tolist", "numpy"),
 }
