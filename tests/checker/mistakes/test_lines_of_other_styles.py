@@ -95,6 +95,26 @@ def test_the_line_that_draws_parameters_anew_is_quoted(tmp_path: Path, other: st
     assert line == line_of(text, apply.strip() if other else draw.strip())
 
 
+@pytest.mark.parametrize("drawn", [False, True])
+def test_the_line_that_changes_a_parameter_is_quoted_beside_an_apply(drawn: bool) -> None:
+    """The parameter is changed after the apply, which draws well or does not draw at all."""
+    given = "lambda m: nn.init.normal_(m.W_E)" if drawn else "lambda m: None"
+    taps = "        self.hook_pos_embed = nn.Identity()\n"
+    change = "self.pos_embed.W_pos.data.mul_(0.5)\n"
+    text = reference_with((taps, f"{taps}        self.apply({given})\n        {change}"))
+    message = "The standard deviation of pos_embed.W_pos is 0.0153; it should be 0.03"
+    line = non_output_line("initialisation", "Transformer", 0, message, {}, text)
+    assert line == line_of(text, change)
+
+
+def test_an_apply_that_draws_nothing_is_not_quoted() -> None:
+    taps = "        self.hook_pos_embed = nn.Identity()\n"
+    text = reference_with((taps, f"{taps}        self.apply(lambda m: None)\n"))
+    message = "The standard deviation of pos_embed.W_pos is 0.0153; it should be 0.03"
+    line = non_output_line("initialisation", "Transformer", 0, message, {}, text)
+    assert line != line_of(text, "self.apply(")
+
+
 @pytest.mark.parametrize(
     ("signature", "kept"),
     [("config", "1e-5  # here"), ("config, *, eps=1e-5", "eps")],

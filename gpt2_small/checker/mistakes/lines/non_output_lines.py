@@ -8,15 +8,13 @@ from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.mistakes.lines.first_wrong_result import misplaced_dropout
 from gpt2_small.checker.mistakes.lines.gradient_cuts import cuts_in
-from gpt2_small.checker.mistakes.lines.returned_line import definition_of
+from gpt2_small.checker.mistakes.lines.redrawn_parameters import redrawn_at
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Event, Trace
 
 _FACTORIES = ("ones", "zeros", "arange", "full", "tensor", "empty", "eye", "rand", "randn",
               "linspace")  # fmt: skip
 _KEPT = (*_FACTORIES, "tril", "triu")
-_DRAWING = ("normal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_",
-            "kaiming_normal_", "kaiming_uniform_")  # fmt: skip
 _LIMITING = ("clamp", "clamp_", "clip", "clip_", "remainder", "__mod__", "fmod", "minimum", "min")
 
 
@@ -32,7 +30,7 @@ def non_output_line(
 
     message: the check's message, which names parameters. traces: the part's traces by case.
     """
-    if group == "initialisation" and (line := _drawn_again(part, source)) is not None:
+    if group == "initialisation" and (line := redrawn_at(part, message, source)) is not None:
         return line
     if group in ("state", "initialisation"):
         return _assignment(part, message, source)
@@ -114,21 +112,6 @@ def _assignment(part: str, message: str, source: str) -> int | None:
                     found.setdefault(name, inner.lineno)  # type: ignore[attr-defined]
     words = re.findall(r"[A-Za-z_]\w*", message)
     return next((found[word] for word in words if word in found), None)
-
-
-def _drawn_again(part: str, source: str) -> int | None:
-    """The line of a part's class that draws parameters anew, else that calls apply; None without.
-
-    For instance `nn.init.normal_` in the function that it gives to `self.apply`.
-    """
-    own = definition_of(part, source)
-    calls = [node for node in ast.walk(own) if isinstance(node, ast.Call)] if own else []
-    named = [(str(getattr(call.func, "attr", "")), call.lineno) for call in calls]
-    applied = [line for name, line in named if name == "apply"]
-    drawn = {line for name, line in named if name in _DRAWING}
-    if not applied:
-        return None
-    return drawn.pop() if len(drawn) == 1 else applied[0]
 
 
 def _kept_tensors(part: str, source: str) -> list[int]:
