@@ -12,6 +12,7 @@ from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
 from gpt2_small.checker.mistakes.lines.effects.function_lines import sample
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
+from gpt2_small.checker.mistakes.lines.own_epsilon import epsilon_of
 from gpt2_small.checker.sandbox.tracing import cases_of, record
 
 DIVIDED = "    logits = logits / temperature\n"
@@ -137,6 +138,25 @@ def test_the_line_that_sets_the_epsilon_is_quoted(
         if result.status == "failed" and result.component == "LayerNorm"
     )
     assert result.line == line_of(text, "# here")
+
+
+NORM = (
+    "class LayerNorm:\n    def __init__(self):\n        self.power = 0.5\n        self.eps = 1e-5\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("scale", "line"),
+    [
+        ("(variance + 1e-5) ** self.power", None),
+        ("(\n            1e-5 + variance\n        ) ** self.eps", None),
+        ("(variance + self.eps) ** self.power", 4),
+        ("variance ** self.power", None),
+    ],
+)
+def test_only_a_number_of_its_size_is_quoted_for_the_epsilon(scale: str, line: int | None) -> None:
+    text = f"{NORM}    def forward(self, variance):\n        return {scale}\n"
+    assert epsilon_of("LayerNorm", text, text.count("\n")) == line
 
 
 def test_the_call_that_makes_values_for_the_queries_is_quoted(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from gpt2_small.checker.mistakes.lines.non_output_lines import (
     only_line,
 )
 from gpt2_small.checker.mistakes.lines.only_statement import only_statement
-from gpt2_small.checker.mistakes.lines.own_numbers import number_of
+from gpt2_small.checker.mistakes.lines.own_epsilon import epsilon_of
 from gpt2_small.checker.mistakes.lines.returned_line import returned_at
 from gpt2_small.checker.mistakes.lines.unused_results import in_place_of
 from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_logits
@@ -138,7 +138,7 @@ class ClaimLines:
         """The line that sets the number that the first wrong line uses for the configuration's."""
         if self._located is None:
             return None
-        line = number_of(self._part, self._text, self._located.differs)
+        line = epsilon_of(self._part, self._text, self._located.differs)
         return None if line is None else placed_at(line, "this number is not the configuration's")
 
     def _without_options(self) -> Location | None:
