@@ -9,6 +9,7 @@ from test_lines import traces_of
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
 
 MASKED = "        scores = similarity + mask\n"
+PATTERN = "        pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1))\n"
 RETURNED = "        return self.output_dropout(output + self.b_O)\n"
 APPENDED = "            tokens = torch.cat("
 
@@ -49,6 +50,14 @@ USED = {
         RETURNED, "        shown = output.clone()\n"
                   "        return self.output_dropout(output - self.b_O)  # here\n",
     ),
+    "a right pattern to compare with": (
+        PATTERN, "        wanted = scores.softmax(dim=-1)\n"
+                 "        pattern = self.hook_pattern(scores.sigmoid())  # here\n",
+    ),
+    "a right mask to compare with": (
+        MASKED, "        wanted = similarity + mask\n"
+                "        scores = similarity - mask.transpose(0, 1)  # here\n",
+    ),
     "a statement that prints": (
         MASKED, "        str(similarity.softmax(-1))\n"
                 "        scores = similarity - mask.transpose(0, 1)  # here\n",
@@ -60,5 +69,16 @@ USED = {
 def test_other_statements_without_use_are_not_quoted(tmp_path: Path, name: str) -> None:
     text, traces = traces_of(tmp_path, "MultiHeadAttention", USED[name])
     found = ClaimLines("MultiHeadAttention", 0, traces, text.encode())._located
+    assert found is not None
+    assert found.differs == line_of(text, "# here")
+
+
+def test_a_right_activation_to_compare_with_is_not_quoted(tmp_path: Path) -> None:
+    edit = (
+        "        post = self.hook_post(gelu_tanh(self.hook_pre(pre)))\n",
+        "        wanted = gelu_tanh(pre)\n        post = F.relu(pre)  # here\n",
+    )
+    text, traces = traces_of(tmp_path, "MLP", edit)
+    found = ClaimLines("MLP", 0, traces, text.encode())._located
     assert found is not None
     assert found.differs == line_of(text, "# here")

@@ -5,9 +5,11 @@ For instance `scores.masked_fill(mask, -inf)` as a statement, or a misspelt name
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import placed_at
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import is_in_place
@@ -15,7 +17,7 @@ from gpt2_small.checker.mistakes.lines.stages.reference_stages import NAMES, sta
 from gpt2_small.checker.mistakes.lines.stages.stage import Stage
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import leading_to_output
-from gpt2_small.checker.sandbox.tracing import Trace
+from gpt2_small.checker.sandbox.tracing import Trace, record
 
 _JOINING = ("cat", "concat", "concatenate", "hstack")
 # The effect that shows that generate loses its tokens.
@@ -33,24 +35,60 @@ def in_place_of(
     if found is None:
         known = tuple(stage for stage in known if stage.name == NAMES["returned"])
     unused = _unused(known, part, trace, source)
-    if unused is None or (found is not None and not _follows(found, trace, unused)):
+    if unused is None:
         return found
-    return placed_at(trace.events[unused].line, "nothing uses its result")
+    index, stage = unused
+    if found is not None and not _follows(found, trace, index):
+        return found
+    if found is not None and stage is not None:
+        wrong = _first_wrong(found, trace)
+        if _is_computed_again(wrong, trace, index, _operations_on(stage, part, seed)):
+            return found
+    return placed_at(trace.events[index].line, "nothing uses its result")
 
 
 def _follows(found: Location, trace: Trace, unused: int) -> bool:
     """Whether a location is of something that a part does after an event."""
     if found.is_effect:
         return found.differs_is.startswith(_READS_FEWER)
-    if found.first_wrong is None:
-        return False
+    return found.first_wrong is not None and _first_wrong(found, trace) > unused
+
+
+def _first_wrong(found: Location, trace: Trace) -> int:
+    """The event of a location's first wrong result; -1 without one."""
     values = (index for index, event in enumerate(trace.events) if event.value is found.first_wrong)
-    return next(values, -1) > unused
+    return next(values, -1)
 
 
-def _unused(known: Sequence[Stage], part: str, trace: Trace, source: str) -> int | None:
+def _is_computed_again(wrong: int, trace: Trace, unused: int, following: set[str]) -> bool:
+    """Whether a wrong result is computed in place of a right one, of a statement for debugging.
+
+    It is computed from the same inputs, but not by an operation that follows on the right one: a
+    softmax of scores is no other mask. following: the reference's operations on the right result.
+    """
+    leading = {*leading_to_output(replace(trace, output=wrong)), wrong}
+    given = set(trace.events[unused].inputs)
+    operations = {
+        trace.events[index].operation
+        for index in leading
+        if index <= wrong and given & set(trace.events[index].inputs)
+    }
+    return bool(operations) and not operations & following
+
+
+def _operations_on(stage: Stage, part: str, seed: int) -> set[str]:
+    """The reference's operations on a stage."""
+    events = record(reference(), part, seed).events
+    of_stage = {index for index, event in enumerate(events) if _is_of(event.value, stage)}
+    return {event.operation for event in events if of_stage & set(event.inputs)}
+
+
+def _unused(
+    known: Sequence[Stage], part: str, trace: Trace, source: str
+) -> tuple[int, Stage | None] | None:
     """The first event with a right result that no other event uses, in a statement without use.
 
+    With the stage of the result, if the part has stages.
     Without one whose stage the output is computed from.
     """
     statements = dict(_without_use(source))
@@ -63,11 +101,11 @@ def _unused(known: Sequence[Stage], part: str, trace: Trace, source: str) -> int
             continue
         if part == "generate":
             if event.operation in _JOINING:
-                return index
+                return index, None
         elif event.value is not None and (found := match(event.value, known)) is not None:
             others = (trace.events[other].value for other in leading_to_output(trace))
             if not any(_is_of(value, found.stage) for value in others):
-                return index
+                return index, found.stage
     return None
 
 
