@@ -24,6 +24,18 @@ UNUSED = {
         (MASKED, "        masked = similarity + mask  # here\n"
                  "        scores = similarity\n"),
     ),
+    "a mask that is stored nowhere, before exponentials": (
+        "MultiHeadAttention",
+        (MASKED, "        similarity.masked_fill(mask < 0, -math.inf)  # here\n"
+                 "        raised = similarity.exp()\n"
+                 "        scores = (raised / raised.sum(-1, keepdim=True)).log()\n"),
+    ),
+    "a mask under a name never read, before exponentials": (
+        "MultiHeadAttention",
+        (MASKED, "        masked = similarity + mask  # here\n"
+                 "        raised = (similarity - similarity.amax(-1, keepdim=True)).exp()\n"
+                 "        scores = (raised / raised.sum(-1, keepdim=True)).log()\n"),
+    ),
     "an output under a misspelt name": (
         "MultiHeadAttention",
         (RETURNED, "        outputs = self.output_dropout(output + self.b_O)  # here\n"

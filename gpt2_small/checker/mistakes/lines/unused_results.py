@@ -20,6 +20,8 @@ from gpt2_small.checker.mistakes.lines.stages.trace_comparison import leading_to
 from gpt2_small.checker.sandbox.tracing import Trace, record
 
 _JOINING = ("cat", "concat", "concatenate", "hstack")
+# Operations with which a softmax may begin.
+_OF_SOFTMAX = ("exp", "exp_", "amax", "max", "log_softmax", "logsumexp")
 # The effect that shows that generate loses its tokens.
 _READS_FEWER = "the number of tokens that the model reads"
 
@@ -80,7 +82,8 @@ def _operations_on(stage: Stage, part: str, seed: int) -> set[str]:
     """The reference's operations on a stage."""
     events = record(reference(), part, seed).events
     of_stage = {index for index, event in enumerate(events) if _is_of(event.value, stage)}
-    return {event.operation for event in events if of_stage & set(event.inputs)}
+    found = {event.operation for event in events if of_stage & set(event.inputs)}
+    return found | set(_OF_SOFTMAX if "softmax" in found else ())
 
 
 def _unused(
@@ -88,7 +91,7 @@ def _unused(
 ) -> tuple[int, Stage | None] | None:
     """The first event with a right result that no other event uses, in a statement without use.
 
-    With the stage of the result, if the part has stages.
+    With the stage of the result, if it has a name, which may be for debugging.
     Without one whose stage the output is computed from.
     """
     statements = dict(_without_use(source))
@@ -105,7 +108,7 @@ def _unused(
         elif event.value is not None and (found := match(event.value, known)) is not None:
             others = (trace.events[other].value for other in leading_to_output(trace))
             if not any(_is_of(value, found.stage) for value in others):
-                return index, found.stage
+                return index, None if operation else found.stage
     return None
 
 
