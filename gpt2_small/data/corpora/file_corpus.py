@@ -148,13 +148,9 @@ class FileCorpus:
             origin["column"] = column or ", ".join(sorted(map(str, columns)))
         return origin
 
-    def _size(self) -> tuple[int | None, int | None]:
-        documents, size = 0, 0
-        for file in self._files:
-            if file.documents is None or file.bytes is None:
-                return None, None
-            documents, size = documents + file.documents, size + file.bytes
-        return None if self.is_one_text else documents, size
+    def _size(self) -> tuple[int | None, int]:
+        documents = sum(file.documents for file in self._files)
+        return None if self.is_one_text else documents, sum(file.bytes for file in self._files)
 
     def _remarks(self, column: str | None) -> list[str]:
         texts = [file for file in self._files if isinstance(file, TextFile)]

@@ -129,21 +129,22 @@ class RowFile:
         }
         return readers[str(self._format)](self.path, offset)
 
-    def _size(self) -> tuple[int | None, int | None]:
-        """The approximate numbers of documents and bytes, if they are cheap to determine."""
+    def _size(self) -> tuple[int, int]:
+        """The approximate numbers of documents and bytes, whatever the encoding or compression."""
         if self._format in COLUMNAR:
             assert self.column is not None
             return COLUMNAR[self._format][2](self.path, self.column)
-        if not is_plain(self.path):
-            return None, None
-        total, read, text, rows = self.path.stat().st_size, 0, 0, 0
+        read = text = rows = 0
         for row in islice(self.rows(), LOOKED_AT_ROWS):
             read, text, rows = row.place["byte"], text + len(row.text.encode()), rows + 1
         if not read:
             return 0, 0
-        if self._format == "lines":
-            return _count_lines(self.path), total * text // read
-        return total * rows // read, total * text // read
+        if self._format != "lines" and is_plain(self.path):
+            total = self.path.stat().st_size
+        else:
+            total, lines = _count_bytes_and_lines(self.path)
+        documents = lines if self._format == "lines" else total * rows // read
+        return documents, total * text // read
 
 
 def _columnar_column(path: Path, kinds: dict[str, str], column: str | None) -> str:
@@ -192,6 +193,10 @@ def _csv_column(path: Path, header: list[str], column: str | None) -> str:
     )
 
 
-def _count_lines(path: Path) -> int:
+def _count_bytes_and_lines(path: Path) -> tuple[int, int]:
+    """The numbers of bytes and lines of a file, decompressed and converted to UTF-8."""
+    total = lines = 0
     with open_bytes(path) as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
+        while block := file.read(BLOCK_BYTES):
+            total, lines = total + len(block), lines + block.count(b"\n")
+    return total, lines

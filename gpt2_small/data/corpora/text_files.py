@@ -125,7 +125,7 @@ class TextFile:
     Raises UserError as `scan_text` does.
     """
 
-    documents: int | None = 1
+    documents: int = 1
     column: str | None = None
 
     def __init__(self, path: Path) -> None:

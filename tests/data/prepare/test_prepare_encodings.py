@@ -2,19 +2,26 @@
 
 import bz2
 import gzip
+import json
 import lzma
 import os
 import sys
 import zipfile
 
 import pytest
-from shard_folders import made, remarks_of, texts_of, write_file
+from shard_folders import bytes_of, index_of, made, remarks_of, texts_of, write_file, written
 
 from gpt2_small.data.corpora import decompression, text_files
 from gpt2_small.errors import UserError
 
 TEXT = "".join(f"Zeile {number}: «naïve» 它\n" for number in range(60))
 CUT = len(TEXT) - len(TEXT) // 10
+RECORDS = [{"text": text} for text in dict.fromkeys(written(200))]
+ROWS = {
+    "some.jsonl": "".join(f"{json.dumps(record)}\n" for record in RECORDS),
+    "some.json": json.dumps(RECORDS),
+    "some.csv": "text\n" + "".join('"{text}"\n'.format(**record) for record in RECORDS),
+}
 
 
 def zstd(data):
@@ -103,6 +110,31 @@ def test_a_byte_order_mark_sets_the_encoding_and_is_not_part_of_the_text(
     path = write_file(tmp_path / "play.txt", (mark + TEXT).encode(encoding))
     out = made(path, tmp_path / "out", tokenizer="byte")
     assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("kind", ["utf-8-sig", "utf-16", "utf-32", *COMPRESSORS])
+def test_rows_have_the_same_split_in_every_encoding_and_compression(tmp_path, name, kind):
+    rows = ROWS[name]
+    data = COMPRESSORS[kind](rows.encode()) if kind in COMPRESSORS else rows.encode(kind)
+    plain = write_file(tmp_path / "plain" / name, rows)
+    other = write_file(tmp_path / "other" / name, data)
+    expected = made(plain, tmp_path / "a", tokenizer="byte")
+    found = made(other, tmp_path / "b", tokenizer="byte")
+    assert bytes_of(found)["val.bin"] == bytes_of(expected)["val.bin"]
+    documents = {split: facts["documents"] for split, facts in index_of(found)["splits"].items()}
+    assert documents["val"] > 0.05 * sum(documents.values())
+
+
+def test_a_compressed_file_does_not_change_the_split_of_its_folder(tmp_path):
+    rows = ROWS["some.jsonl"].encode()
+    found = []
+    for name, data in (("b.jsonl", rows), ("b.jsonl.gz", gzip.compress(rows))):
+        folder = tmp_path / name
+        write_file(folder / "a.jsonl", '{"text": "one"}\n')
+        write_file(folder / name, data)
+        found.append(made(folder, tmp_path / f"of {name}", tokenizer="byte"))
+    assert texts_of(found[0]) == texts_of(found[1])
 
 
 @pytest.mark.parametrize(
