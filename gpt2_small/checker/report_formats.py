@@ -1,29 +1,15 @@
 """Write a verdict as JSON, JUnit XML or Gradescope's JSON."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
 from gpt2_small import __version__
 from gpt2_small.checker.verdict import Result, Verdict
-from gpt2_small.errors import UserError
 from gpt2_small.files.atomic import write_atomically
 
 POINTS = 100.0
-
-# The beginnings of reports, of which a new one may replace an earlier one: JSON of the project's
-# formats, of `check --json` and for Gradescope; JUnit's XML; `grade --csv`; a heat map.
-_BEGINNINGS = (
-    rb'\s*\{\s*"format": "gpt2-small-',
-    rb'\s*\{\s*"solution": "',
-    rb'\s*\{\s*"tests": \[',
-    rb'<\?xml [^>]*>\s*<testsuites name="gpt2-small ',
-    rb"student,points,",
-    rb"(?s).*Matplotlib",
-)
-_LONGEST_BEGINNING = 2048
 
 
 def as_json(verdict: Verdict) -> str:
@@ -125,34 +111,6 @@ FORMATS: Mapping[str, Callable[[Verdict], str]] = {
     "junit": as_junit,
     "gradescope": as_gradescope,
 }
-
-
-def writable(*paths: Path) -> None:
-    """Raise UserError if a report could not be written later, or would replace something else."""
-    for number, path in enumerate(paths):
-        if path.is_dir():
-            raise UserError(f"{path} is a folder; give the name of a file for the report")
-        folder = path.absolute().parent
-        if not folder.is_dir():
-            raise UserError(f"there is no folder {folder} for the report {path.name}")
-        if path.absolute() in [other.absolute() for other in paths[:number]]:
-            raise UserError(f"{path} is given for two reports; give each its own file")
-        if path.is_file() and not _is_report(path):
-            raise UserError(
-                f"{path} exists and is not a report; give another name, or remove it first"
-            )
-
-
-def _is_report(path: Path) -> bool:
-    """Whether a file begins like a report, or is empty. A PDF names its program at its end."""
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(_LONGEST_BEGINNING)
-            if beginning.startswith(b"%PDF"):
-                beginning += file.read()
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}); give another name") from None
-    return not beginning or any(re.match(kind, beginning) for kind in _BEGINNINGS)
 
 
 def write(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.grading.student_rows import GradeRow, mistake_counts, sets_of, state_counts
 from gpt2_small.errors import UserError
 from gpt2_small.files.atomic import atomic_file
+from gpt2_small.files.report_files import PICTURE_TITLE
 
 # Columns for a part's most frequent mistakes; the others share one.
 _RANKS = 3
@@ -39,7 +40,8 @@ def write(path: Path, rows: Sequence[GradeRow]) -> None:
     for panel, exercises in zip(panels, sets, strict=True):
         _draw(panel, rows, exercises)
     with atomic_file(path) as aside:
-        figure.savefig(aside, format=path.suffix[1:].lower())
+        format_ = path.suffix[1:].lower()
+        figure.savefig(aside, format=format_, metadata={"Title": PICTURE_TITLE})
 
 
 def cells(rows: Sequence[GradeRow], exercises: ExerciseSet) -> dict[str, list[Cell]]:

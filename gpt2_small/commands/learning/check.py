@@ -63,12 +63,13 @@ def check(
     """
     from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.verdict import Verdict
+    from gpt2_small.files.report_files import writable
 
     refuse_parts_as_files(file, context.args)
     path = file or default_file()
     wanted = {"json": json, "junit": junit, "gradescope": gradescope}
     targets = {name: target for name, target in wanted.items() if target is not None}
-    reports.writable(*targets.values())
+    writable(**targets)
     try:
         verdict = run_checks(path, component or None, seed, named_edits(as_), layout)
     except UserError as error:

@@ -47,15 +47,15 @@ def grade(
 
     Example: gpt2-small grade handed_in --csv grades.csv --feedback feedback
     """
-    from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.grading import feedback as feedback_files
     from gpt2_small.checker.grading import heat_map
     from gpt2_small.checker.grading.grading import Grading
     from gpt2_small.checker.grading.submissions import submissions
     from gpt2_small.checker.sandbox.task import Limits
     from gpt2_small.data.prepare_options import usable_cores
+    from gpt2_small.files.report_files import writable
 
-    reports.writable(*filter(None, [csv, json, picture]))
+    writable(csv=csv, json=json, picture=picture)
     if picture is not None:
         heat_map.writable(picture)
     submitted = submissions(folder)

@@ -65,9 +65,9 @@ def chat(
     """
     with loading():
         bind_solution_of(solution, model)
-        from gpt2_small.checker.report_formats import writable
         from gpt2_small.commands.screens.chat_screen import ChatScreen
         from gpt2_small.commands.screens.sample_output import TO_STANDARD_OUTPUT
+        from gpt2_small.files.report_files import writable
         from gpt2_small.generation import Chat, SamplingOptions
 
     options = SamplingOptions(
@@ -83,7 +83,7 @@ def chat(
     )
     options.check_by(binding.bound())
     if json_path not in (None, TO_STANDARD_OUTPUT):
-        writable(json_path)
+        writable(json=json_path)
     loaded, chosen_device = open_chosen(model, device)
     screen = ChatScreen(Chat(binding.bound(), loaded, options), json_path)
     for remark in loaded.remarks:

@@ -70,13 +70,12 @@ def evaluate(
     )
     with loading():
         bind_solution_of(solution, model)
-        from gpt2_small.checker.report_formats import writable
         from gpt2_small.evaluation.choices import read_questions
+        from gpt2_small.files.report_files import writable
         from gpt2_small.generation.terminal_text import print_anything
 
     print_anything(sys.stdout)
-    if json_path is not None:
-        writable(json_path)
+    writable(json=json_path)
     questions = None if choices is None else read_questions(choices, limit)
     loaded, chosen_device = open_chosen(model, device, dtype)
     for line in (described(loaded.name, chosen_device), *loaded.remarks):

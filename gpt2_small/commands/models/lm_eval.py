@@ -52,10 +52,9 @@ def lm_eval(
     with loading():
         bind_solution_of(solution, model)
         harness = harness_module()
-        from gpt2_small.checker.report_formats import writable
+        from gpt2_small.files.report_files import writable
 
-    if json_path is not None:
-        writable(json_path)
+    writable(json=json_path)
     loaded, chosen_device = open_chosen(model, device)
     for line in (described(loaded.name, chosen_device), *loaded.remarks):
         print_line(line)

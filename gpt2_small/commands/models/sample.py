@@ -133,9 +133,9 @@ def sample(
         refuse_drawing(options, {"--stop-token": stop_token, "--ignore-end": ignore_end})
     quiet, completed = json_path == output.TO_STANDARD_OUTPUT, True
     if json_path is not None and not quiet:
-        from gpt2_small.checker.report_formats import writable
+        from gpt2_small.files.report_files import writable
 
-        writable(json_path)
+        writable(json=json_path)
     loaded, chosen_device = open_chosen(model, device, dtype)
     ids = encoded(loaded, texts, special_tokens)
     if stop_token or ignore_end:

@@ -66,12 +66,12 @@ def plan(
     from gpt2_small.checker.learner.verdict_screen import console_for_learners
     from gpt2_small.commands.options.plan_presets import planned_preset
     from gpt2_small.commands.screens.plan_screen import as_json, screen
+    from gpt2_small.files.report_files import writable
     from gpt2_small.planning.device_peaks import find_in_table
     from gpt2_small.planning.planned_run import LINK_GBITS, SHARE_OF_PEAK, PlannedRun
     from gpt2_small.planning.planner import Plan
 
-    if json is not None:
-        reports.writable(json)
+    writable(json=json)
     known = planned_preset(preset)
     planned = Plan(
         PlannedRun(
