@@ -19,6 +19,9 @@ from gpt2_small.commands.screens.prepare_view import PrepareView
 from gpt2_small.data.corpora.named_corpora import NAMES
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.prepare_options import in_bytes
+from gpt2_small.tokenizers.registry import save_tokenizer
+from gpt2_small.tokenizers.simple import CharTokenizer
+from gpt2_small.tokenizers.tokenizer_folders import tokenizer_or_name
 
 
 @pytest.fixture
@@ -193,6 +196,15 @@ def test_a_resumed_preparation_is_announced(tmp_path, monkeypatch):
         False, [step(tokens=3_000_000_000, fraction=0.3), STEPS[3]], tmp_path, monkeypatch
     )
     assert shown.startswith("Resuming after 3,000,000,000 tokens.")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "byte", "char-chat", "bpe:300"])
+def test_a_folder_does_not_take_the_place_of_a_tokenizers_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    save_tokenizer(CharTokenizer("abc"), tmp_path / name)
+    assert tokenizer_or_name(name) == name
+    assert tokenizer_or_name(f"./{name}").name == "char"
 
 
 @pytest.mark.parametrize(
