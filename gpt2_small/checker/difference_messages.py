@@ -21,7 +21,7 @@ _AFTER_THE_NOUN = frozenset(
     {
         "of", "that", "in", "with", "for", "when", "after", "at", "while", "from", "read", "made",
         "taken", "seeded", "inside", "as", "to", "on", "given", "before", "beyond", "drawn",
-        "among",
+        "among", "without",
     }
 )  # fmt: skip
 _SINGULAR = ("bias", "loss")

@@ -5,19 +5,19 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.functions.generation_inputs import N_CTX, model_of, prompt
+from gpt2_small.checker.claims.functions.generation_randomness import as_seeded, repeatable
 from gpt2_small.checker.claims.functions.source_of_randomness import equalities
 from gpt2_small.checker.claims.judging.token_distribution import probabilities
-from gpt2_small.checker.claims.modules.transformer import TIED
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Entry, Observation
 from gpt2_small.checker.claims.observing.refusals import ending
 from gpt2_small.checker.claims.observing.token_models import answering, fixed, hashed
 
 PART = "generate"
-N_CTX = probes.SIZES["n_ctx"]
 _DRAWS = 1000
 _SETTINGS: tuple[dict[str, Any], ...] = (
     {},
@@ -27,15 +27,6 @@ _SETTINGS: tuple[dict[str, Any], ...] = (
     {"top_p": 0.7},
     {"temperature": 1.7, "top_k": 4, "top_p": 0.85},
 )
-
-
-def model_of(module: ModuleType, seed: int, **changes: Any) -> nn.Module:
-    """The reference's Transformer with random parameters."""
-    return TIED.build(module, seed, **changes)
-
-
-def prompt(seed: int, seq: int) -> Tensor:
-    return probes.tokens(seed, f"prompt of {seq}", batch=3, seq=seq)
 
 
 def called(module: ModuleType, seed: int) -> Observation:
@@ -144,45 +135,6 @@ def exact(_reference: ModuleType, _seed: int) -> Observation:
 
 def _named(setting: dict[str, Any]) -> str:
     return "the draws with " + (", ".join(f"{k}={v}" for k, v in setting.items()) or "no option")
-
-
-def repeatable(module: ModuleType, seed: int) -> Observation:
-    """Tokens generated twice, with one seed and with two."""
-
-    def go(number: int) -> Tensor:
-        generator = torch.Generator().manual_seed(number)
-        model = model_of(module, seed)
-        tokens: Tensor = module.generate(
-            model, prompt(seed, 4), 8, temperature=3.0, generator=generator
-        )
-        return tokens
-
-    return {
-        "two runs with equally seeded generators": torch.stack([go(seed), go(seed)]),
-        "two runs with differently seeded generators": torch.stack([go(seed), go(seed + 1)]),
-        "eight tokens drawn from equal logits": _first_and_others(
-            module, torch.Generator().manual_seed(seed)
-        ),
-        "eight tokens drawn from equal logits without a generator": _first_and_others(module, None),
-    }
-
-
-def _first_and_others(module: ModuleType, generator: torch.Generator | None) -> Tensor:
-    """The first of eight equally likely tokens seven times, and the others [2 7]."""
-    model = fixed(module, torch.zeros(_LARGE_VOCAB))
-    given = torch.zeros(1, 1, dtype=torch.int64)
-    got = module.generate(model, given, 8, generator=generator)
-    drawn = probes.tensor(got, "what generate returns")[0, 1:]
-    return torch.stack([drawn[:1].expand(len(drawn) - 1), drawn[1:]])
-
-
-def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
-    return {
-        "eight tokens drawn from equal logits": "different",
-        "eight tokens drawn from equal logits without a generator": "different",
-        "two runs with equally seeded generators": "the same",
-        "two runs with differently seeded generators": "different",
-    }
 
 
 def modes(module: ModuleType, seed: int) -> Observation:

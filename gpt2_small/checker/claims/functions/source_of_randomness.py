@@ -36,6 +36,7 @@ def independent(_reference: ModuleType, _seed: int) -> Observation:
 _DRAWN = (
     ("equally seeded generators", "the same"),
     ("differently seeded generators", "different"),
+    ("one generator in two calls", "different"),
     ("torch's generator with equal seeds", "the same"),
     ("torch's generator with different seeds", "different"),
     ("torch's generator in two calls", "different"),
@@ -56,9 +57,11 @@ def chance(module: ModuleType, seed: int) -> Observation:
         return tokens
 
     seen: dict[str, Entry] = {}
+    one = torch.Generator().manual_seed(seed)
     pairs = [
         (draw(seed), draw(seed)),
         (draw(seed), draw(seed + 1)),
+        (tokens_of(module, rows, generator=one), tokens_of(module, rows, generator=one)),
         (draw_from_torch(seed), draw_from_torch(seed)),
         (draw_from_torch(seed), draw_from_torch(seed + 1)),
         (draw_from_torch(seed), tokens_of(module, rows)),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims.functions import generation
+from gpt2_small.checker.claims.functions import generation_inputs
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.token_models import fixed
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
@@ -29,8 +29,8 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
     """Generate five tokens beyond n_ctx with every option, and others from a constant draw."""
     trace = Trace()
     generator = probes.draws(seed, "options")
-    model = generation.model_of(module, seed).double().train()
-    prompt = generation.prompt(seed, generation.N_CTX - 2)
+    model = generation_inputs.model_of(module, seed).double().train()
+    prompt = generation_inputs.prompt(seed, generation_inputs.N_CTX - 2)
     recorder, known = CallRecorder(file, [prompt]), _Known(prompt)
 
     def note(what: str, *numbers: float, made: int | None = None) -> None:
@@ -80,7 +80,7 @@ def _made_at(recorder: CallRecorder, read: Tensor) -> int | None:
     if event.operation == "__getitem__" and event.inputs:
         source = recorder.trace.events[event.inputs[0]]
         if source.value is not None and source.value.dim() == 2:
-            last = source.value[:, -generation.N_CTX :]
+            last = source.value[:, -generation_inputs.N_CTX :]
             if last.shape == read.shape and torch.equal(last, read):
                 return source.line
     return event.line
@@ -122,7 +122,7 @@ class _Known:
             drawn = [torch.full((rows,), -1)] * self._reads
         self._reads += 1
         wanted = torch.cat([self._prompt, *(token[:, None] for token in drawn)], dim=1)
-        wanted = wanted[:, -generation.N_CTX :]
+        wanted = wanted[:, -generation_inputs.N_CTX :]
         return read.shape == wanted.shape and bool(((read == wanted) | (wanted < 0)).all())
 
     def note_logits(self, _model: nn.Module, _given: Any, logits: Tensor) -> None:

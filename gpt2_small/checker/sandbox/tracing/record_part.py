@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims import claims_of
-from gpt2_small.checker.claims.functions import generation, loss
+from gpt2_small.checker.claims.functions import generation_inputs, loss
 from gpt2_small.checker.claims.judging import token_distribution
 from gpt2_small.checker.claims.modules.transformer import UNTIED
 from gpt2_small.checker.claims.observing import probes
@@ -163,8 +163,8 @@ def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any
 
 
 def _generate(module: ModuleType, file: str, seed: int) -> Trace:
-    model = generation.model_of(module, seed).double()
-    tokens = generation.prompt(seed, generation.N_CTX - 1)
+    model = generation_inputs.model_of(module, seed).double()
+    tokens = generation_inputs.prompt(seed, generation_inputs.N_CTX - 1)
     recorder = CallRecorder(file, [tokens])
     whole = nn.ModuleList([model])
     try:

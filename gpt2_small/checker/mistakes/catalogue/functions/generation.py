@@ -282,6 +282,30 @@ MISTAKES = [
         hints=_OPTIONS_HINTS,
     ),
     Mistake(
+        id="generate-restarts-generator",
+        component=PART,
+        old=_LOOP,
+        new=(
+            "if generator is not None:\n"
+            "            generator.manual_seed(generator.initial_seed())\n"
+            "        for _ in range(max_new_tokens):"
+        ),
+        sentence="draws the same tokens in every call with one generator",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-seeds-torch",
+        component=PART,
+        old=_LOOP,
+        new=(
+            "if generator is None:\n"
+            "            torch.manual_seed(1337)\n"
+            "        for _ in range(max_new_tokens):"
+        ),
+        sentence="seeds torch in every call, so that all calls draw the same tokens",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
         id="generate-samples-probabilities",
         component=PART,
         old=_LAST,

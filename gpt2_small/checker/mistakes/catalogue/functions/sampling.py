@@ -534,6 +534,20 @@ MISTAKES = [
         hints=_CHANCE_HINTS,
     ),
     Mistake(
+        id="sample-restarts-generator",
+        component=PART,
+        old=_DRAW,
+        new=(
+            "copied = torch.Generator()\n"
+            "    if generator is not None:\n"
+            "        copied.set_state(generator.get_state())\n"
+            "        generator = copied\n"
+            "    rank = torch.multinomial(probabilities, num_samples=1, generator=generator)"
+        ),
+        sentence="draws the same tokens in every call with one generator",
+        hints=_CHANCE_HINTS,
+    ),
+    Mistake(
         id="sample-keeps-axis",
         component=PART,
         old=_RESULT,
