@@ -289,7 +289,7 @@ def generate(
 ) -> Int[Tensor, "batch seq_new"]:
     """Continue every row of tokens by max_new_tokens, each drawn by `sample` from the last logits.
 
-    The model reads the last n_ctx tokens, without dropout; it is left in the mode it was in.
+    The model reads the last n_ctx tokens in evaluation mode; it is left in the mode it was in.
     Returns the prompt and the new tokens [batch seq+max_new_tokens].
 
     Raises ValueError for an empty prompt or a negative max_new_tokens.

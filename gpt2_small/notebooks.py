@@ -17,7 +17,7 @@ from gpt2_small.errors import UserError
 # The beginning of the comment in a learner's file of a lesson.
 LESSON_MARK = "# gpt2-small lesson: "
 # In a lesson's notebook, the call that finds the lesson, and the learner's file.
-_LESSON = re.compile(rb"\bfind_lesson\(")
+_LESSON = re.compile(rb"^\w+ = find_lesson\(", re.MULTILINE)
 _LOADED = re.compile(rb'^mine = Path\("([^"]+)"\)', re.MULTILINE)
 _MARK = "# %% code cell {}"
 _MARKED = re.compile(rb"^# %% code cell (\d+)\r?$")
@@ -61,9 +61,9 @@ def python_of(path: Path, content: bytes) -> bytes:
         ) from error
     if not texts:
         raise UserError(f"{path} has no code cells")
-    if _LESSON.search(code) and LESSON_MARK.encode() not in code:
-        mine = _LOADED.search(code)
-        file = mine[1].decode() if mine else "your own file"
+    mine = _LOADED.search(code)
+    if mine and _LESSON.search(code) and LESSON_MARK.encode() not in code:
+        file = mine[1].decode()
         raise UserError(f"{path} is a lesson's notebook, which loads {file}; check that file")
     return code
 

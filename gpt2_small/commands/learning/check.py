@@ -49,7 +49,9 @@ def check(
             metavar="NAME",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed for the checks' random inputs.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed for the checks' random inputs.", min=0, max=2**32 - 1)
+    ] = 0,
 ) -> None:
     """Check your GPT-2 part by part, and name the first mistake.
 

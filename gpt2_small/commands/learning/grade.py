@@ -26,7 +26,8 @@ def grade(
         Path | None, typer.Option(help="Plot mistakes by part (.png, .pdf, .svg).", metavar="PATH")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Repeat the grading with this seed.", metavar="N", min=0)
+        int | None,
+        typer.Option(help="Repeat the grading with this seed.", metavar="N", min=0, max=2**32 - 1),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Time limit per file.", metavar="S", min=1)] = 300,
     memory: Annotated[

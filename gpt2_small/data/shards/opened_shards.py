@@ -86,8 +86,10 @@ def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -
         )
     asked = wanted if wanted is None or isinstance(wanted, str) else wanted.name
     if asked not in (None, tokenizer.name):
+        advice = asked if asked in ("gpt2", "byte") else "and the folder of the model"
         raise UserError(
-            f"{folder} holds tokens of {tokenizer.name}, not of {asked}; prepare the text again"
+            f"{folder} holds tokens of {tokenizer.name}, not of {asked}; "
+            f"prepare the text again with --tokenizer {advice}"
         )
     listed = {entry.file for entries in index.shards.values() for entry in entries}
     for child in sorted(folder.iterdir()):

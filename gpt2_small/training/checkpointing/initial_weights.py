@@ -66,9 +66,12 @@ class InitialWeights:
         wanted = shell_word(self.name)
         if own.name in ("gpt2", "byte"):
             wanted = own.name if tokenizer.roles is None else f"{own.name}{SUFFIX}"
+        how = f"prepare the data again with --tokenizer {wanted}"
+        if own.name == "stories":  # a vocabulary of fixed words, which other texts exceed
+            how = "prepare `stories`, or `dialogues` with --chat, and leave --tokenizer out"
         raise UserError(
             f"{data} has the tokenizer {tokenizer.name!r}, but {self.name} was trained with "
-            f"{own.name!r}; prepare the data again with --tokenizer {wanted}"
+            f"{own.name!r}; {how}"
         )
 
     def state(self, config: Config, tokenizer: Tokenizer) -> dict[str, Tensor]:

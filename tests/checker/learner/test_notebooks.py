@@ -126,6 +126,13 @@ def test_a_lessons_own_notebook_is_refused_with_the_file_that_it_loads(path: Pat
         notebooks.python_of(path, path.read_bytes())
 
 
+def test_a_notebook_that_only_mentions_the_lessons_is_checked(tmp_path: Path) -> None:
+    text = "# reference = find_lesson('gpt').reference\nclass LayerNorm: ..."
+    path = notebook(tmp_path, text)
+    code = notebooks.python_of(path, path.read_bytes())
+    assert b"class LayerNorm" in code
+
+
 def test_a_user_error_in_a_cell_is_shown_as_one_sentence(tmp_path: Path) -> None:
     from IPython.core.interactiveshell import InteractiveShell
 

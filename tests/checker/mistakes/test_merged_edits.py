@@ -73,3 +73,22 @@ def test_a_bias_in_a_plain_tensor_is_not_said_to_be_left_out(tmp_path: Path) -> 
     verdict = check_text(tmp_path, reference_with(bias), "MLP")
     assert verdict.reports["MLP"].mistakes == ()
     assert "in place of the parameter b_in there is a plain tensor" in verdict.of("MLP")[1].message
+
+
+def test_a_property_over_a_linears_weight_is_not_called_an_untrained_tensor(tmp_path: Path) -> None:
+    text = reference_with(
+        (
+            "self.W_in = normal_parameter(config.d_model, config.d_mlp, std=config.init_std)",
+            "self.fc = nn.Linear(config.d_model, config.d_mlp)",
+        ),
+        ("        self.b_in = nn.Parameter(torch.zeros(config.d_mlp))\n", ""),
+    )
+    head = "class MLP(nn.Module):\n"
+    properties = (
+        "    W_in = property(lambda self: self.fc.weight.T)\n"
+        "    b_in = property(lambda self: self.fc.bias)\n"
+    )
+    verdict = check_text(tmp_path, text.replace(head, head + properties), "MLP")
+    message = verdict.of("MLP")[1].message
+    assert "plain tensor" not in message
+    assert "fc is an nn.Linear" in message

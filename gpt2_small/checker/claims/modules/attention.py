@@ -123,15 +123,23 @@ def dropped_shares(seen: Observation) -> Observation:
 
 
 def _shared_entries(output: Tensor) -> str:
-    """Whether rows or heads [batch seq head d_head] drop the same entries, in words.
+    """Whether rows, heads or queries [batch seq head d_head] drop the same entries, in words.
 
     The largest number of a head is the share of the entries that it kept, but for a factor.
     """
     kept = output[:, -1].amax(dim=-1)
     if (kept - kept[0, 0]).abs().max() > 1e-4:
-        return shared(kept, ("row", "head"))
+        found = shared(kept, ("row", "head"))
+        return "the same for every query" if found == OWN and _shared_by_queries(output) else found
     is_whole = any(math.isclose(kept[0, 0], one, abs_tol=1e-4) for one in (1, 1 / (1 - DROPOUT)))
     return OWN if is_whole else "the same in every row and head"
+
+
+def _shared_by_queries(output: Tensor) -> bool:
+    """Whether no head that dropped the first key at the first query kept it at the second."""
+    first, second = (output[:, query].amax(dim=-1) for query in (0, 1))
+    has_dropped = first.abs() < 1e-4
+    return bool(has_dropped.any()) and bool((second[has_dropped] < 0.75 * second.max()).all())
 
 
 def expected_dropped(_reference: ModuleType, _seed: int) -> Observation:

@@ -184,19 +184,24 @@ def shares_of_zeros(seen: Observation) -> Observation:
     zeroed, distance = dropped(_double(seen[_PLAIN]), output)
     return {
         _ZEROS: zeroed,
-        _WHICH: shared((output == 0).double(), ("row", "position")),
+        _WHICH: which_zeros(output),
         _KEPT: distance,
     }
 
 
-def shared(dropped: Tensor, axes: tuple[str, str]) -> str:
-    """Along which of the two first axes what is dropped is the same, in words.
+def which_zeros(output: Tensor) -> str:
+    """Whether every row, position and feature [batch seq d_model] has its own zeros, in words."""
+    return shared((output == 0).double(), ("row", "position", "feature"))
+
+
+def shared(dropped: Tensor, axes: tuple[str, ...]) -> str:
+    """Along which of the first axes what is dropped is the same, in words.
 
     dropped: numbers that dropout changes; if all are equal, nothing is said.
     """
-    moved = [(dropped - dropped.narrow(n, 0, 1)).abs().amax().item() for n in range(2)]
+    moved = [(dropped - dropped.narrow(n, 0, 1)).abs().amax().item() for n in range(dropped.dim())]
     is_constant = (dropped - dropped.flatten()[0]).abs().amax().item() < _EQUAL
-    same = [axis for axis, most in zip(axes, moved, strict=True) if most < _EQUAL]
+    same = [axis for axis, most in zip(axes, moved, strict=False) if most < _EQUAL]
     return f"the same in every {' and '.join(same)}" if same and not is_constant else OWN
 
 

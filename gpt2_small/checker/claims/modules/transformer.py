@@ -12,7 +12,14 @@ from torch import Tensor
 from gpt2_small.checker.claims import Claim, Observe
 from gpt2_small.checker.claims.judging.stored import stored, stored_answer
 from gpt2_small.checker.claims.judging.torch_oracle import gradients_by_torch, output_by_torch
-from gpt2_small.checker.claims.modules.dropout import DROPOUT, dropout_claims, dropped, share
+from gpt2_small.checker.claims.modules.dropout import (
+    DROPOUT,
+    OWN,
+    dropout_claims,
+    dropped,
+    share,
+    which_zeros,
+)
 from gpt2_small.checker.claims.modules.every_module import gradients as gradients_of
 from gpt2_small.checker.claims.modules.every_module import module_claims, outputs, taps
 from gpt2_small.checker.claims.observing import probes
@@ -143,7 +150,8 @@ def dropped_features(seen: Observation) -> Observation:
 
 _ZEROS = "the share of zeros in the first block's input, in training mode with dropout 0.25"
 _KEPT = "the mean distance of its other features from those without dropout, over 0.75"
-_DROPPED = {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)}
+_WHICH = "the zeros in what the first block reads in training mode"
+_DROPPED = {_ZEROS: Estimate(DROPOUT), _WHICH: OWN, _KEPT: Estimate(0.0)}
 _NOT_CALLED = {_READ: "nothing"}
 
 
@@ -178,7 +186,7 @@ def dropped_before_the_blocks(seen: Observation) -> Observation:
     assert isinstance(plain, Tensor)
     assert isinstance(output, Tensor)
     zeroed, distance = dropped(plain.double(), output.double())
-    return {_ZEROS: zeroed, _KEPT: distance}
+    return {_ZEROS: zeroed, _WHICH: which_zeros(output), _KEPT: distance}
 
 
 def untied(name: str, observe: Observe, **options: Any) -> Claim:

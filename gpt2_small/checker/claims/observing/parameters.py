@@ -67,8 +67,9 @@ def _untrained(model: nn.Module, name: str) -> str:
     *path, last = name.split(".")
     for step in path:
         owner = getattr(owner, step, None)
-    if not isinstance(owner, nn.Module) or not isinstance(getattr(owner, last, None), Tensor):
-        return ""
+    tensor = getattr(owner, last, None)
+    if not isinstance(owner, nn.Module) or not isinstance(tensor, Tensor) or tensor.requires_grad:
+        return ""  # a property over a trained weight requires its gradient
     return "a buffer" if last in dict(owner.named_buffers(recurse=False)) else "a plain tensor"
 
 

@@ -435,6 +435,14 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="mlp-dropout-of-whole-positions",
+        component=PART,
+        old=_END,
+        new="return output * self.output_dropout(torch.ones_like(output[..., :1]))",
+        sentence="drops all features of a position or none",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="mlp-dropout-in-evaluation",
         component=PART,
         old=_END,

@@ -531,6 +531,28 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="transformer-dropout-same-for-all-rows",
+        component=PART,
+        old=_SUM,
+        new=(
+            "residual = embed + pos_embed\n"
+            "        residual = residual * self.embed_dropout(torch.ones_like(residual[:1]))"
+        ),
+        sentence="drops the same features in every row of the batch",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
+        id="transformer-dropout-of-whole-positions",
+        component=PART,
+        old=_SUM,
+        new=(
+            "residual = embed + pos_embed\n"
+            "        residual = residual * self.embed_dropout(torch.ones_like(residual[..., :1]))"
+        ),
+        sentence="drops all features of a position or none",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="transformer-dropout-in-evaluation",
         component=PART,
         old=_SUM,

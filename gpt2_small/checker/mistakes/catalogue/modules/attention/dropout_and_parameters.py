@@ -84,6 +84,14 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="attention-pattern-dropout-same-for-all-queries",
+        component=PART,
+        old=_DROPPED,
+        new="pattern * self.pattern_dropout(torch.ones_like(pattern[:, :, :1])),",
+        sentence="drops the same keys for every query",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="attention-pattern-dropout-same-for-all",
         component=PART,
         old=_DROPPED,
