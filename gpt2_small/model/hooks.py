@@ -29,25 +29,46 @@ def _is_compiled(module: nn.Module) -> bool:
 def hooks(model: nn.Module, functions: Mapping[str, Hook]) -> Iterator[None]:
     """In this context, call functions[name] with the activation of each named tap.
 
-    A returned tensor replaces the activation; None leaves it unchanged. The names are those of
-    TransformerLens, such as `blocks.0.attn.hook_pattern`. All hooks are removed at the end, also
-    after an exception.
+    A returned tensor of the same shape replaces the activation; None leaves it unchanged. The names
+    are those of TransformerLens, such as `blocks.0.attn.hook_pattern`. All hooks are removed at the
+    end, also after an exception.
 
-    Raises UserError for an unknown tap, and for a compiled model.
+    Raises UserError for an unknown tap, for a compiled model, and when a function returns anything
+    else.
     """
+    if not isinstance(functions, Mapping):
+        raise UserError(f"hooks take a dictionary {{name: function}}, not {functions!r}")
     names = tap_names(model)
     for name in functions:
         if name not in names:
-            hint = did_you_mean(name, names, otherwise="tap_names(model) lists the names")
+            hint = did_you_mean(name, names, otherwise=f"there are {', '.join(names[:3])}, ...")
             raise UserError(f"the model has no tap {name!r}; {hint}")
     with ExitStack() as stack:
         for name, function in functions.items():
             tap = model.get_submodule(name)
             handle = tap.register_forward_hook(
-                lambda _tap, _inputs, activation, function=function: function(activation)
+                lambda _tap, _inputs, activation, name=name, function=function: _checked(
+                    name, activation, function(activation)
+                )
             )
             stack.callback(handle.remove)
         yield
+
+
+def _checked(name: str, activation: Tensor, returned: object) -> Tensor | None:
+    """What a hook returned. Raises UserError unless it is None or has the activation's shape."""
+    if returned is None:
+        return None
+    if not isinstance(returned, Tensor):
+        raise UserError(
+            f"the hook of {name} returned {returned!r}; return a tensor, or None to change nothing"
+        )
+    if returned.shape != activation.shape:
+        raise UserError(
+            f"the hook of {name} returned the shape {list(returned.shape)}; "
+            f"the activation has {list(activation.shape)}"
+        )
+    return returned
 
 
 def run_with_cache(

@@ -1,5 +1,7 @@
 """Test activations by name: the list, patching, and removal of hooks."""
 
+import re
+
 import pytest
 import torch
 from against_reference import edited_reference, model_of
@@ -87,6 +89,29 @@ def test_a_hook_that_returns_none_leaves_the_activation_unchanged(model, referen
 
 def number_of_hooks(model) -> int:
     return sum(len(module._forward_hooks) for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda z: z[:1, :1], "returned the shape [1, 1, "),
+        (lambda z: 0.0, "returned 0.0; return a tensor, or None to change nothing"),
+    ],
+)
+def test_a_hook_may_only_return_the_activations_shape(model, reference, returned, said):
+    with (
+        pytest.raises(UserError, match=re.escape(said)),
+        hooks(model, {"blocks.0.attn.hook_z": returned}),
+    ):
+        model(reference.tokens)
+
+
+def test_hooks_in_a_list_are_refused(model):
+    with (
+        pytest.raises(UserError, match=r"hooks take a dictionary \{name: function\}"),
+        hooks(model, [("blocks.0.attn.hook_z", abs)]),
+    ):
+        pass
 
 
 def test_all_hooks_are_gone_when_the_context_ends(model):

@@ -25,7 +25,7 @@ _SETTINGS: tuple[dict[str, Any], ...] = (
     {"temperature": 0.5},
     {"top_k": 3},
     {"top_p": 0.7},
-    {"temperature": 1.7, "top_k": 4, "top_p": 0.85},
+    {"temperature": 1.7, "top_k": 4, "top_p": 0.6},
 )
 
 

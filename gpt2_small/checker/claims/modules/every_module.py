@@ -16,7 +16,7 @@ from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.judging.stored import stored, stored_answer
 from gpt2_small.checker.claims.judging.torch_oracle import gradients_by_torch, output_by_torch
 from gpt2_small.checker.claims.observing import probes
-from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.observation import Entry, Observation
 from gpt2_small.checker.claims.observing.parameters import (
     extras,
     fresh_parameters,
@@ -169,8 +169,29 @@ def untouched(subject: Subject, module: ModuleType, seed: int) -> Observation:
 def gradients(
     subject: Subject, module: ModuleType, seed: int, *, dtype: torch.dtype
 ) -> Observation:
-    """The gradients of a randomly weighted sum of the outputs."""
+    """The gradients of a randomly weighted sum of the outputs, in evaluation mode.
+
+    A gradient that is None in training mode is None here too.
+    """
     model = subject.build(module, seed).to(dtype)
+    seen = _gradients(subject, model, seed, dtype)
+    model.zero_grad(set_to_none=True)
+    try:
+        trained = _gradients(subject, model.train(), seed, dtype)
+    except Failure:
+        raise
+    except Exception:
+        return seen  # errors in training mode fail the checks of dropout
+    return {name: trained[name] if _is_none(trained[name]) else seen[name] for name in seen}
+
+
+def _is_none(gradient: Entry) -> bool:
+    return isinstance(gradient, str)
+
+
+def _gradients(
+    subject: Subject, model: nn.Module, seed: int, dtype: torch.dtype
+) -> dict[str, Entry]:
     given = subject.gradient_input(seed, dtype)
     given.requires_grad_(given.is_floating_point())
     output = subject.run(model, given)
@@ -182,7 +203,7 @@ def gradients(
         )
     (output * probes.weighting(seed, output, subject.output_weight)).sum().backward()
     leaves = probes.own_parameters(model, subject.contract())
-    seen = {
+    seen: dict[str, Entry] = {
         f"the gradient of {name}": probes.NO_GRADIENT if leaf.grad is None else leaf.grad
         for name, leaf in leaves.items()
     }

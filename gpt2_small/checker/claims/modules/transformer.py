@@ -151,7 +151,7 @@ def dropped_features(seen: Observation) -> Observation:
 _ZEROS = "the share of zeros in the first block's input, in training mode with dropout 0.25"
 _KEPT = "the mean distance of its other features from those without dropout, over 0.75"
 _WHICH = "the zeros in what the first block reads in training mode"
-_DROPPED = {_ZEROS: Estimate(DROPOUT), _WHICH: OWN, _KEPT: Estimate(0.0)}
+_DROPPED: Observation = {_ZEROS: Estimate(DROPOUT), _WHICH: OWN, _KEPT: Estimate(0.0)}
 _NOT_CALLED = {_READ: "nothing"}
 
 

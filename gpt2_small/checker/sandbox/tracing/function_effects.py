@@ -14,7 +14,7 @@ from gpt2_small.checker.claims.observing.token_models import fixed
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED, watching_lines
 from gpt2_small.checker.sandbox.tracing.schedule_cases import SCHEDULES, steps_of
-from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace
+from gpt2_small.checker.sandbox.tracing.trace import NOT_GIVEN, OF_SAMPLE, Effect, Event, Trace
 
 ADDED = "new tokens"
 # The same, where every draw gives the same token.
@@ -165,7 +165,7 @@ def _noting(
         for name in ("temperature", "top_k", "top_p"):
             usual = 1.0 if name == "temperature" else None
             value = options.get(name, usual)
-            note(f"{name} of sample", -1.0 if value is None else float(value))
+            note(f"{name}{OF_SAMPLE}", NOT_GIVEN if value is None else float(value))
         note("generator of sample", float(options.get("generator") is generator))
         tokens = original(logits, **options)
         known.note_drawn(tokens.detach().clone())

@@ -8,6 +8,9 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
+# The end of the name of an option that sample is given, and the number that stands for None.
+OF_SAMPLE, NOT_GIVEN = " of sample", -1.0
+
 
 @dataclass(frozen=True)
 class Event:

@@ -230,6 +230,14 @@ MISTAKES = [
         hints=_OPTIONS_HINTS,
     ),
     Mistake(
+        id="generate-top-p-or-top-k",
+        component=PART,
+        old="                top_p=top_p,\n",
+        new="                top_p=None if top_k else top_p,\n",
+        sentence="does not hand top_p on to sample when it is given top_k too",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
         id="generate-generator-forgotten",
         component=PART,
         old="                generator=generator,\n",

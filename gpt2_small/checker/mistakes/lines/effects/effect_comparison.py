@@ -9,6 +9,7 @@ from gpt2_small.checker.difference_messages import are_several, told_apart
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Effect, Trace
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED
+from gpt2_small.checker.sandbox.tracing.trace import NOT_GIVEN, OF_SAMPLE
 
 
 def placed_at(line: int, said: str, suggests: str = "") -> Location | None:
@@ -96,7 +97,9 @@ def _named_before(trace: Trace, effect: Effect, *, is_right: bool) -> int | None
 
 
 def in_words(effect: Effect) -> str:
-    """Format an effect's numbers."""
+    """Format an effect's numbers; an option that sample is not given is None."""
+    if effect.what.endswith(OF_SAMPLE) and effect.numbers == (NOT_GIVEN,):
+        return "None"
     return ", ".join(f"{number:.5g}" for number in effect.numbers)
 
 
@@ -104,7 +107,7 @@ def compared(effect: Effect, wanted: Effect | None) -> str:
     """An effect's numbers, and those of the reference: `0.05 instead of 8.5358`."""
     if wanted is None:
         return in_words(effect)
-    if len(effect.numbers) != len(wanted.numbers):
+    if len(effect.numbers) != len(wanted.numbers) or in_words(effect) == "None":
         return f"{in_words(effect)} instead of {in_words(wanted)}"
     pairs = zip(effect.numbers, wanted.numbers, strict=True)
     sides = zip(*(told_apart(a, b, digits=5) for a, b in pairs), strict=True)
