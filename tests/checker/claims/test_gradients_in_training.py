@@ -14,7 +14,7 @@ DETACHED = (
 def test_positions_that_are_detached_in_training_alone_are_rejected(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, reference_with(DETACHED), "Transformer")
     failed = [result for result in verdict.of("Transformer") if result.status == "failed"]
-    assert "The gradient of pos_embed.W_pos is None" in failed[0].message
+    assert "the gradient of pos_embed.W_pos is None" in failed[0].message
 
 
 def test_a_top_p_that_is_not_given_is_called_none(tmp_path: Path) -> None:
