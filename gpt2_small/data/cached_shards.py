@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gpt2_small.data.corpora.corpus import Corpus
 from gpt2_small.data.corpora.named_corpora import HUB_NAMES, HUB_PREFIX, open_corpus
+from gpt2_small.data.corpora.rows import refuse_column
 from gpt2_small.data.prepare import SAVE_SECONDS, Preparation, PrepareProgress
 from gpt2_small.data.prepare_options import PrepareOptions, settings_of, suitable_processes
 from gpt2_small.data.shards import Shards, holds_shards, open_shards
@@ -61,8 +62,7 @@ def open_text(
     report = progress or (lambda step: None)
     name = str(name)
     if holds_shards(name):
-        if column is not None:
-            raise UserError(f"{name} holds tokens, which have no columns; leave --column out")
+        refuse_column(name, column)
         return open_shards(name, tokenizer=tokenizer, verify=verify)
     report(PrepareProgress(stage="opening"))
     try:

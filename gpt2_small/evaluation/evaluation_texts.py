@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from gpt2_small.data.conversations.chat_folder import Chats, holds_chats, open_chats
 from gpt2_small.data.corpora import Corpus, open_corpus
+from gpt2_small.data.corpora.rows import refuse_column
 from gpt2_small.data.shards import Shards, holds_shards, open_shards
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation.text_scores import Document, context_prefix, document
@@ -36,10 +37,11 @@ def open_texts(
     name: a folder of shards or of conversations, or any source of `prepare`.
     column: of text, in rows.
 
-    Raises UserError for an unreadable text, and for a folder that was prepared with another
-    tokenizer than the model's.
+    Raises UserError for an unreadable text, for a folder that was prepared with another tokenizer
+    than the model's, and for a column of a prepared folder.
     """
     if holds_chats(name):
+        refuse_column(str(name), column)
         val = _of_the_same_tokenizer(open_chats(str(name)), name, tokenizer).val
         conversations = map(val.conversation, range(len(val)))
         return EvaluationTexts(
@@ -48,6 +50,7 @@ def open_texts(
             "each conversation's first token is a role, which is not scored",
         )
     if holds_shards(name):
+        refuse_column(str(name), column)
         shards = _of_the_same_tokenizer(open_shards(name, tokenizer=tokenizer), name, tokenizer)
         return EvaluationTexts(
             iter([Document(shards.validation)]),

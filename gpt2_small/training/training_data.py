@@ -13,6 +13,7 @@ from gpt2_small import stories
 from gpt2_small.data.batches import batch_at, bigram_loss, check_length, evaluation_batches
 from gpt2_small.data.cached_shards import open_text
 from gpt2_small.data.conversations.chat_folder import holds_chats
+from gpt2_small.data.corpora.rows import refuse_column
 from gpt2_small.data.epoch_order import epoch_batch_at
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.shards import Shards
@@ -198,6 +199,7 @@ def open_data(
             raise UserError("the stories have no columns; leave --column out")
         return StoriesData(n_ctx)
     if holds_chats(source):
+        refuse_column(source, column)
         return open_chat_data(source, n_ctx, held_out_tokens)
     shards = open_text(source, tokenizer=tokenizer, column=column, progress=progress)
     return TextData(shards, n_ctx, held_out_tokens, order)

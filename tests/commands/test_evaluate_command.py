@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_folders import prepared
 from command_line import Ran, run_in_an_empty_folder
+from shard_folders import made
 from small_gpt2s import our_gpt2, saved_run
 
 from gpt2_small.stories import StoriesTokenizer, join_words, training_stories
@@ -23,6 +25,14 @@ def a_run() -> Path:
     saved_run(Path("run"), our_gpt2(d_vocab=257, n_ctx=32), ByteTokenizer())
     Path("text.txt").write_text("To be, or not to be.\n" * 20)
     return Path("run")
+
+
+@pytest.fixture
+def prepared_folders(run: Callable[..., Ran]) -> None:
+    """Prepare small shards and conversations in the current folder."""
+    Path("some.txt").write_text("To be, or not to be.\n" * 20)
+    made(Path("some.txt"), Path("shards"), tokenizer="byte")
+    prepared(Path())
 
 
 @pytest.fixture
@@ -117,10 +127,19 @@ def test_a_stories_model_has_a_lower_loss_than_a_uniform_guess(
         (["--choices", "text.txt"], "line 1 is not JSON"),
         (["--data", "text.txt", "--definition", "harnes"], "did you mean harness?"),
         (["--data", "text.txt", "--json", "no/folder/out.json"], "no/folder"),
+        (
+            ["--data", "shards", "--column", "x"],
+            "shards holds tokens, which have no columns; leave",
+        ),
+        (["--data", "chats", "--column", "x"], "chats holds tokens, which have no columns; leave"),
     ],
 )
 def test_an_impossible_evaluation_is_refused_in_one_sentence(
-    run: Callable[..., Ran], a_run: Path, arguments: list[str], sentence: str
+    run: Callable[..., Ran],
+    a_run: Path,
+    prepared_folders: None,
+    arguments: list[str],
+    sentence: str,
 ) -> None:
     ran = run("evaluate", "run", *arguments)
     assert ran.code == 2

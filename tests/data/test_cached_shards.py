@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from chat_folders import prepared
 from shard_folders import bytes_of, divided, json_lines, made, written
 
 from gpt2_small.data import cached_shards
@@ -141,7 +142,7 @@ def test_a_prepared_folder_is_opened_directly(play, cache, tmp_path):
     out = made(play, tmp_path / "out", tokenizer="byte")
     assert text_of(open_text(out)) == (TEXT[:CUT], TEXT[CUT:])
     assert not cache.exists()
-    for name in (str(out), "stories"):
+    for name in (str(out), "stories", str(prepared(tmp_path))):
         with pytest.raises(UserError, match=r"no columns; leave --column out"):
             open_data(name, None, 16, column="text")
 

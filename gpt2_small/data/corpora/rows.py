@@ -168,6 +168,12 @@ def choose_column(name: str, records: Iterable[Any], column: str | None) -> str 
     raise UserError(f"{name} has no text in a column {column!r}, but {listed}; {hint}")
 
 
+def refuse_column(name: str, column: str | None) -> None:
+    """Refuse a column of text for a folder of prepared tokens."""
+    if column is not None:
+        raise UserError(f"{name} holds tokens, which have no columns; leave --column out")
+
+
 def guessed_column(column: str | None, chosen: Iterable[str | None]) -> list[str]:
     """A remark on the columns that were chosen without being named `text` or given."""
     guessed = {name for name in chosen if name is not None} - {TEXT_COLUMN, column}
