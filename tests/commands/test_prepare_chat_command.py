@@ -79,6 +79,13 @@ def test_a_split_by_path_prints_a_warning(
         (["rows.jsonl", "--out", "x", "--lang", "en"], "--lang is for conversations; add --chat"),
         (["rows.jsonl", "--chat", "--out", "x", "--from", "alpca"], "did you mean alpaca?"),
         (["rows.jsonl", "--chat", "--out", "x", "--from", "alpaca"], "is not of the format alpaca"),
+        (
+            ["rows.jsonl", "--chat", "--out", "x", "--paths", "best"],
+            "--paths is for oasst's trees of messages, not for rows.jsonl; leave it out",
+        ),
+        (["rows.jsonl", "--chat", "--out", "x", "--lang", "en"], "--lang is for oasst's trees of"),
+        (["dialogues", "--chat", "--out", "x", "--paths", "all"], "--paths is for oasst's trees"),
+        (["dialogues", "--chat", "--out", "x", "--from", "alpaca"], "not for dialogues; leave it"),
         (["rows.jsonl", "--chat", "--out", "x", "--split", "val"], "--split is 'val'"),
         (["rows.jsnl", "--chat", "--out", "x"], "did you mean"),
         (["rows.jsonl", "--chat", "--out", "rows.jsonl"], "exists already"),

@@ -241,7 +241,7 @@ def test_prepare_reads_a_saved_conversation(tmp_path: Path) -> None:
     chat.save(tmp_path / "chat.jsonl")
     audit = Audit()
     source = open_chat_source(
-        str(tmp_path / "chat.jsonl"), shape=None, lang=None, paths="best", limit=None, audit=audit
+        str(tmp_path / "chat.jsonl"), shape=None, lang=None, paths=None, limit=None, audit=audit
     )
     (found,) = [conform(raw, audit) for raw in source.conversations]
     assert found is not None

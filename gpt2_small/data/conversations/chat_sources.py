@@ -26,6 +26,7 @@ DIALOGUES = "dialogues"
 OASST1 = "oasst1"
 OASST1_ON_THE_HUB = "OpenAssistant/oasst1"
 HUB = "hub:"
+TREES = "oasst's trees of messages"
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,30 @@ class ChatSource:
 
 
 def open_chat_source(
-    name: str, *, shape: str | None, lang: str | None, paths: str, limit: int | None, audit: Audit
+    name: str,
+    *,
+    shape: str | None,
+    lang: str | None,
+    paths: str | None,
+    limit: int | None,
+    audit: Audit,
 ) -> ChatSource:
     """Open the source of a name: `dialogues`, `oasst1`, `hub:NAME` or a file.
 
     Args:
         shape: of the rows, one of FROM; None detects it by their fields.
         lang: of oasst's trees; None for English, `all` for every language.
-        paths: through oasst's trees, `best` or `all`.
+        paths: through oasst's trees, `best` or `all`; None for `best`.
         limit: the number of rows, or dialogues, to read; None for all.
         audit: counts what is left out.
 
-    Raises UserError for a source that cannot be found or read.
+    Raises UserError for a source that cannot be found or read, and for options of oasst's trees
+    with another one.
     """
+    of_trees = {"--lang": lang, "--paths": paths}
     if name == DIALOGUES:
+        _refuse(of_trees, TREES, name)
+        _refuse({"--from": shape}, "files and data sets of the Hub", name)
         return _dialogues(limit)
     rows, origin = _rows(name, limit)
     first = next(rows, None)
@@ -66,10 +77,17 @@ def open_chat_source(
     rows = chain([first], rows)
     if shape == OASST:
         lang = None if lang == "all" else lang or "en"
-        found = oasst.conversations(rows, lang=lang, paths=paths, audit=audit)
+        found = oasst.conversations(rows, lang=lang, paths=paths or oasst.BEST, audit=audit)
     else:
+        _refuse(of_trees, TREES, name)
         found = _plain(rows, shape, name)
     return ChatSource(name, origin, shape, found)
+
+
+def _refuse(options: dict[str, str | None], purpose: str, name: str) -> None:
+    for flag, value in options.items():
+        if value is not None:
+            raise UserError(f"{flag} is for {purpose}, not for {name}; leave it out")
 
 
 def _rows(name: str, limit: int | None) -> tuple[Iterator[Record], dict[str, Any]]:

@@ -14,7 +14,8 @@ from gpt2_small.data.conversations.record_shapes import BadRow, Record
 from gpt2_small.errors import UserError
 
 READY = "ready_for_export"
-PATHS = ("best", "all")
+BEST = "best"
+PATHS = (BEST, "all")
 KINDS_OF_ROLE = {"prompter": "user", "assistant": "assistant"}
 # More turns than in any tree; a deeper one is damaged.
 DEEPEST = 200
@@ -90,7 +91,7 @@ def _paths(root: Message, paths: str, changed: Counter[str]) -> Iterator[list[Me
     while unfinished:
         path = unfinished.pop()
         replies = _usable(path[-1], changed)
-        if paths == "best":
+        if paths == BEST:
             replies = replies[:1]
         unfinished += [[*path, reply] for reply in reversed(replies)]
         if replies:

@@ -9,7 +9,7 @@ from typing import Any
 from gpt2_small.data.conversations.chat_folder import split_writers, write_index
 from gpt2_small.data.conversations.chat_sources import DIALOGUES, open_chat_source
 from gpt2_small.data.conversations.conversation import Audit, Conversation, conform
-from gpt2_small.data.conversations.oasst import PATHS
+from gpt2_small.data.conversations.oasst import BEST, PATHS
 from gpt2_small.data.conversations.record_shapes import FROM
 from gpt2_small.data.conversations.rendering import TOO_LONG, RenderedConversation, render, role_id
 from gpt2_small.data.corpora.corpus import SPLIT_NAMES, SPLITS, HeldOut, document_hash
@@ -35,7 +35,7 @@ class ChatOptions:
     tokenizer: the name of one with roles, or a tokenizer, which gets them; None for `gpt2-chat`, or
         the dialogues' own.
     lang: of oasst's trees; None for `en`, `all` for every language.
-    paths: through oasst's trees: `best` of each, or `all`.
+    paths: through oasst's trees: `best` of each, or `all`; None for `best`.
     split: by `tree`, so that conversations with the same beginning are in one split, or by `path`.
     max_length: of a conversation, in tokens.
     too_long: `drop-turns` drops the oldest turns, `drop` the conversation.
@@ -48,7 +48,7 @@ class ChatOptions:
     shape: str | None = None
     tokenizer: str | Tokenizer | None = None
     lang: str | None = None
-    paths: str = "best"
+    paths: str | None = None
     split: str = "tree"
     max_length: int = 1024
     too_long: str = "drop-turns"
@@ -122,7 +122,8 @@ def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepar
             tokenizer,
             {split: writers[split].facts(aside) for split in SPLITS},
             source={"name": name, "format": source.shape, **source.origin},
-            settings=asdict(replace(options, tokenizer=None)) | {"tokenizer": tokenizer.name},
+            settings=asdict(replace(options, tokenizer=None))
+            | {"paths": options.paths or BEST, "tokenizer": tokenizer.name},
             audit=audit.as_json(),
         )
     return PreparedChats(folder, index, audit)

@@ -39,7 +39,7 @@ def read(
     path: Path | str,
     *,
     lang: str | None = None,
-    paths: str = "best",
+    paths: str | None = None,
     limit: int | None = None,
 ) -> tuple[Found, Audit]:
     """Return a source's conversations after all rules."""

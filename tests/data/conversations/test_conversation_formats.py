@@ -133,7 +133,7 @@ def test_an_answer_of_weight_0_is_not_a_target(
     rows = [{shape: turns}, {shape: turns[:2]}]
     audit = Audit()
     path = str(write_lines(tmp_path / "rows.jsonl", rows))
-    source = open_chat_source(path, shape=None, lang=None, paths="best", limit=None, audit=audit)
+    source = open_chat_source(path, shape=None, lang=None, paths=None, limit=None, audit=audit)
     first, second = (conform(raw, audit) for raw in source.conversations)
     assert first is not None
     assert [turn.is_trained for turn in first.turns if turn.role == "assistant"] == [False, True]
