@@ -1,5 +1,6 @@
 """Bind the solution that everything runs on: the reference, or a learner's file."""
 
+import dataclasses
 import hashlib
 import os
 import sys
@@ -9,7 +10,13 @@ from types import ModuleType
 from typing import Any
 
 from gpt2_small import notebooks
-from gpt2_small.errors import UserError, did_you_mean_beside, shell_word
+from gpt2_small.errors import (
+    ImportMissing,
+    NameMissing,
+    UserError,
+    did_you_mean_beside,
+    shell_word,
+)
 from gpt2_small.file_environment import prepared
 from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.notebook_definitions import needed_code
@@ -50,6 +57,19 @@ def reference_path() -> Path:
     package = Path(__file__).resolve().parent
     packaged = package / "solution.py"
     return packaged if packaged.exists() else package.parent / "solution.py"
+
+
+class Solution(ModuleType):
+    """A solution file's module, which names the file when a part is missing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in SOLUTION_NAMES:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        file = _from_here(solution_path(self))
+        raise NameMissing(
+            f"{file} has no {name}; write it there (gpt2-small check {shell_word(file)} judges "
+            "its parts), or run without this file, on the reference"
+        )
 
 
 def load(path: str | Path) -> ModuleType:
@@ -97,11 +117,35 @@ def bound() -> ModuleType:
 
 
 def bound_name(name: str) -> Any:
-    """A name of the solution in use. Raises AttributeError, with the file, when it has none."""
+    """A name of the solution in use.
+
+    Raises NameMissing, with the file, when it has none; ImportMissing for `from ... import`, which
+    replaces the message of an AttributeError.
+    """
+    try:
+        return getattr(bound(), name)
+    except NameMissing as error:
+        if _is_from_import():
+            raise ImportMissing(str(error)) from None
+        raise
+
+
+def _is_from_import() -> bool:
+    """Whether the name is looked up for `from gpt2_small import`."""
+    frame = sys._getframe(3)  # that of the lookup; above it: __getattr__, bound_name, this
+    return frame.f_code.co_name == "_handle_fromlist"
+
+
+def config_class() -> Any:
+    """The TransformerConfig of the solution in use. Raises UserError unless it is a dataclass."""
     module = bound()
-    if not hasattr(module, name):
-        raise AttributeError(f"{solution_path(module)} has no {name}")
-    return getattr(module, name)
+    found = module.TransformerConfig
+    if isinstance(found, type) and dataclasses.is_dataclass(found):
+        return found
+    raise UserError(
+        f"{_from_here(solution_path(module))}: TransformerConfig is not a dataclass; write "
+        "@dataclass(frozen=True) above class TransformerConfig"
+    )
 
 
 def solution_path(module: ModuleType) -> Path:
@@ -185,17 +229,19 @@ def check_trained_with(
 
 def _execute(path: str | Path, module_name: str) -> ModuleType:
     path = Path(path).expanduser()
-    return execute(read(path), path, module_name)
+    return execute(read(path), path, module_name, Solution)
 
 
-def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
-    """Run the text of a file as a module of this name.
+def execute(
+    source: bytes, path: Path, module_name: str, kind: type[ModuleType] = ModuleType
+) -> ModuleType:
+    """Run the text of a file as a module of this name and kind.
 
     Torch's global settings, such as `torch.set_grad_enabled(False)`, are restored afterwards.
 
     Raises UserError as `load` does.
     """
-    module = ModuleType(module_name)
+    module = kind(module_name)
     module.__file__ = str(path.absolute())
     module.__package__ = ""  # in no package, so that a relative import fails without a warning
     module.__dict__["SOURCE"], module.__dict__["SOURCE_SHA256"] = source, _sha256(source)

@@ -22,6 +22,14 @@ class UserError(ValueError):
         return [f"{type(self).__name__}: {self}"]
 
 
+class NameMissing(UserError, AttributeError):
+    """A name that the solution file does not define."""
+
+
+class ImportMissing(UserError, ImportError):
+    """An import of a name that the solution file does not define."""
+
+
 class MachineError(UserError):
     """A user's mistake on one machine of several; each machine prints its own."""
 

@@ -5,7 +5,7 @@ import traceback
 from pathlib import Path
 
 from gpt2_small import notebooks
-from gpt2_small.errors import shell_word
+from gpt2_small.errors import UserError, shell_word
 
 _DEFINING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 
@@ -26,7 +26,8 @@ def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
     place = f"{path}, {notebooks.place(source, lines[-1] or 1)}" if lines else path
     if isinstance(error, SystemExit):
         return f"{place}: the file calls exit(); remove the call"
-    sentence = f"{place}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    sentence = f"{place}: {kind}{' '.join(str(error).split())}".rstrip(": ")
     advice = _import_advice(path, error)
     if not advice and lines and _is_script_line(source, lines[0] or 1):
         advice = (

@@ -37,7 +37,7 @@ def config_from_fields(fields: Mapping[str, Any], source: str) -> "TransformerCo
 
     Raises UserError for an unknown field (with the nearest) or an invalid value.
     """
-    config_class = binding.bound().TransformerConfig
+    config_class = binding.config_class()
     known = [field.name for field in dataclasses.fields(config_class)]
     for name in fields:
         if name not in known:

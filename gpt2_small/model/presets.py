@@ -31,8 +31,9 @@ def preset(name: str, **changes: Any) -> "TransformerConfig":
     if name not in PRESETS:
         hint = did_you_mean(name, PRESETS, otherwise=f"choose one of {', '.join(PRESETS)}")
         raise UserError(f"there is no preset {name!r}; {hint}")
+    config_class = binding.bound().TransformerConfig
     try:
-        config: TransformerConfig = binding.bound().TransformerConfig(**PRESETS[name] | changes)
+        config: TransformerConfig = config_class(**PRESETS[name] | changes)
     except (TypeError, ValueError) as error:
         raise UserError(f"preset {name}: {error}") from error
     return config

@@ -66,7 +66,7 @@ def read_config(folder: Path) -> RunConfig:
         if not isinstance(content[name], kind):
             raise UserError(f"{path} is damaged, its {name!r} is of a wrong type; copy it again")
     is_intact = HASH not in content or content.pop(HASH) == content_hash(content)
-    names = [each.name for each in fields(binding.bound().TransformerConfig)]
+    names = [each.name for each in fields(binding.config_class())]
     if is_intact and set(names) != set(content["model"]):
         binding.check_trained_with(content["run"], folder, folder / SOLUTION)
     check_keys(content["model"], names, (), path)

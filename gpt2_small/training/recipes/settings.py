@@ -98,7 +98,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
     Raises UserError for an unknown field, with the nearest, and for an invalid value.
     """
-    model_fields = {each.name for each in fields(binding.bound().TransformerConfig)}
+    model_fields = {each.name for each in fields(binding.config_class())}
     recipe_fields = {each.name for each in fields(Recipe)}
     for name in changes:
         if name not in model_fields | recipe_fields | set(OWN_FIELDS):
@@ -134,7 +134,7 @@ def parsed(assignments: Iterable[str]) -> dict[str, Any]:
     Raises UserError for text without `=`, an unknown field, or a value of another type.
     """
     types_of = {
-        **typing.get_type_hints(binding.bound().TransformerConfig),
+        **_types_of_the_model(),
         **typing.get_type_hints(Recipe),
         **OWN_FIELDS,
     }
@@ -147,6 +147,19 @@ def parsed(assignments: Iterable[str]) -> dict[str, Any]:
             raise UserError(f"there is no field {name!r}{_near(name, sorted(types_of))}")
         found[name] = _value(name, text, types_of[name])
     return found
+
+
+def _types_of_the_model() -> dict[str, Any]:
+    """The types of the fields of the bound solution's TransformerConfig."""
+    config_class = binding.config_class()
+    try:
+        return typing.get_type_hints(config_class)
+    except (NameError, TypeError, SyntaxError, AttributeError) as error:
+        file = binding.solution_path(binding.bound())
+        raise UserError(
+            f"{file}: an annotation of TransformerConfig is no type ({error}); write int, float "
+            "or bool there"
+        ) from error
 
 
 def _value(name: str, text: str, hint: Any) -> Any:
