@@ -142,7 +142,7 @@ def test_all_hooks_are_gone_after_an_exception_in_a_hook_or_in_the_model(model, 
     [
         ("blocks.0.attn.hook_patern", r"did you mean blocks\.0\.attn\.hook_pattern\?"),
         ("blocks.2.hook_mlp_out", r"did you mean blocks\.\d\.hook_mlp_out\?"),
-        ("???", r"no tap '\?\?\?'; there are hook_embed, hook_pos_embed"),
+        ("???", r"no tap '\?\?\?'; there are blocks\.0\.ln1"),
     ],
 )
 def test_a_name_without_a_tap_is_refused_before_any_hook_is_set(model, name, sentence):
