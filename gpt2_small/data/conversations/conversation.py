@@ -65,11 +65,13 @@ class Audit:
 
     changed: changes of the remaining conversations, each reason counted once per conversation.
     dropped: dropped conversations.
+    unknown_roles: of the turns before which conversations without an answer ended.
     """
 
     read: int = 0
     changed: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    unknown_roles: Counter[str] = field(default_factory=Counter)
 
     def as_json(self) -> dict[str, Any]:
         """The counts, the largest first."""
@@ -115,6 +117,8 @@ def conform(raw: RawConversation, audit: Audit) -> Conversation | None:
         reasons = {UNKNOWN_ROLE: NO_KNOWN_ROLE, NO_TEXT: NO_ANSWER_IN_TEXT}
         reason = next((why for rule, why in reasons.items() if rule in applied), NO_ANSWER)
         audit.dropped[reason] += 1
+        if reason == NO_KNOWN_ROLE:
+            audit.unknown_roles[next(t.role for t in raw.turns if _known_role(t) is None)] += 1
         return None
     if not any(turn.role == "assistant" and turn.is_trained for turn in turns):
         audit.dropped[NO_TARGET] += 1
@@ -130,7 +134,7 @@ def _readable(turns: Iterable[RawTurn], applied: set[str]) -> list[Turn]:
     found: list[Turn] = []
     system: list[str] = []
     for turn in turns:
-        role = ROLES.get(turn.role.strip().lower())
+        role = _known_role(turn)
         if role is None or turn.text is None:
             applied.add(UNKNOWN_ROLE if role is None else NO_TEXT)
             break
@@ -149,6 +153,10 @@ def _readable(turns: Iterable[RawTurn], applied: set[str]) -> list[Turn]:
     if system:
         applied.add(LATE_SYSTEM)
     return found
+
+
+def _known_role(turn: RawTurn) -> Role | Literal["system"] | None:
+    return ROLES.get(turn.role.strip().lower())
 
 
 def _joined(turns: Iterable[Turn], applied: set[str]) -> list[Turn]:

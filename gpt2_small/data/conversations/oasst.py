@@ -13,6 +13,7 @@ from gpt2_small.data.conversations.conversation import Audit, RawConversation, R
 from gpt2_small.data.conversations.record_shapes import BadRow, Record
 from gpt2_small.errors import UserError
 
+OTHER_LANGUAGE = "trees in another language than"
 READY = "ready_for_export"
 BEST = "best"
 PATHS = (BEST, "all")
@@ -77,7 +78,7 @@ def _refused(root: Message, lang: str | None) -> str | None:
     if root.is_accepted is False:
         return "trees whose prompt was not accepted"
     if lang is not None and root.lang != lang:
-        return f"trees in another language than {lang}"
+        return f"{OTHER_LANGUAGE} {lang}"
     return None
 
 

@@ -3,16 +3,39 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from gpt2_small.data.conversations.chat_folder import split_writers, write_index
 from gpt2_small.data.conversations.chat_sources import DIALOGUES, open_chat_source
-from gpt2_small.data.conversations.conversation import Audit, Conversation, conform
-from gpt2_small.data.conversations.oasst import BEST, PATHS
+from gpt2_small.data.conversations.conversation import (
+    NO_ANSWER,
+    NO_ANSWER_IN_TEXT,
+    NO_KNOWN_ROLE,
+    NO_TARGET,
+    Audit,
+    Conversation,
+    conform,
+)
+from gpt2_small.data.conversations.oasst import BEST, OTHER_LANGUAGE, PATHS
 from gpt2_small.data.conversations.record_shapes import FROM
-from gpt2_small.data.conversations.rendering import TOO_LONG, RenderedConversation, render, role_id
-from gpt2_small.data.corpora.corpus import SPLIT_NAMES, SPLITS, HeldOut, document_hash
+from gpt2_small.data.conversations.rendering import (
+    DROPPED,
+    NOTHING_LEFT,
+    TOO_LONG,
+    RenderedConversation,
+    render,
+    role_id,
+)
+from gpt2_small.data.corpora.corpus import (
+    FEW_DOCUMENTS,
+    SPLIT_NAMES,
+    SPLITS,
+    HeldOut,
+    always_held_out,
+    document_hash,
+)
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files.atomic import atomic_folder
 from gpt2_small.tokenizers.chat_roles import with_roles
@@ -24,6 +47,13 @@ CHAT_SPLITS = ("tree", "path")
 VALIDATION_SHARE = 0.05
 DIALOGUE_TOKENIZER = "dialogues-chat"
 LARGEST_VOCABULARY = 2**16
+WAYS_OUT = {
+    DROPPED: "give a larger --max-length",
+    NOTHING_LEFT: "give a larger --max-length",
+    NO_ANSWER: "give conversations in which the assistant answers the user",
+    NO_ANSWER_IN_TEXT: "give conversations whose turns are texts",
+    NO_TARGET: "give conversations with an answer to learn",
+}
 DUPLICATES = "identical to an earlier one (not removed)"
 
 
@@ -112,11 +142,12 @@ def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepar
     with atomic_folder(folder) as aside:
         save_tokenizer(tokenizer, aside)
         with split_writers(aside) as writers:
-            for split, rendered in _rendered(found, tokenizer, options, audit):
+            of_keys = _rendered(found, tokenizer, options, audit)
+            for split, rendered in _divided(of_keys, options.validation_share):
                 writers[split].append(rendered)
         for split, writer in writers.items():
             if not writer.conversations:
-                raise UserError(_nothing_for(split, name, audit))
+                raise UserError(_nothing_for(split, name, options.split, audit))
         index = write_index(
             aside,
             tokenizer,
@@ -134,8 +165,8 @@ def _rendered(
     tokenizer: Tokenizer,
     options: ChatOptions,
     audit: Audit,
-) -> Iterator[tuple[str, RenderedConversation]]:
-    """Each conversation's split and rendering; duplicates are counted."""
+) -> Iterator[tuple[bytes, RenderedConversation]]:
+    """The hash of each conversation's key, and its rendering; duplicates are counted."""
     seen: set[bytes] = set()
     for conversation in found:
         rendered = render(
@@ -152,8 +183,22 @@ def _rendered(
         audit.changed[DUPLICATES] += digest in seen
         seen.add(digest)
         key = conversation.key if options.split == "tree" else key
-        hash = document_hash(text_to_bytes(key))
-        yield HeldOut(options.validation_share).split_of(hash), rendered
+        yield document_hash(text_to_bytes(key)), rendered
+
+
+def _divided(
+    found: Iterator[tuple[bytes, RenderedConversation]], share: float
+) -> Iterator[tuple[str, RenderedConversation]]:
+    """Each conversation's split; the tenth different key is held out if no other is."""
+    held_out, waiting = HeldOut(share), []
+    for hash, rendered in found:
+        waiting.append((hash, rendered))
+        if held_out.split_of(hash) == "val":
+            break
+    else:
+        held_out = HeldOut(share, always_held_out(hash for hash, _ in waiting))
+    for hash, rendered in chain(waiting, found):
+        yield held_out.split_of(hash), rendered
 
 
 def _tokenizer(
@@ -180,13 +225,33 @@ def _tokenizer(
     return tokenizer
 
 
-def _nothing_for(split: str, name: str, audit: Audit) -> str:
+def _nothing_for(split: str, name: str, key: str, audit: Audit) -> str:
     dropped = "; ".join(f"{why}: {count}" for why, count in audit.dropped.items())
     return (
-        f"no conversation of {name} is left for {SPLIT_NAMES[split]}: {audit.read} were read"
-        f"{f', of which were dropped: {dropped}' if dropped else ''}; give more conversations, "
-        "or a larger --validation-share"
+        f"no conversation of {name} is left for {SPLIT_NAMES[split]}: {audit.read} "
+        f"{'was' if audit.read == 1 else 'were'} read"
+        f"{f', of which were dropped: {dropped}' if dropped else ''}; "
+        f"{_way_out(key, audit)}"
     )
+
+
+def _way_out(key: str, audit: Audit) -> str:
+    """How to get conversations for both splits, by the main reason why one has none.
+
+    key: what keeps conversations together, as `ChatOptions.split`.
+    """
+    if audit.dropped.total() > audit.read / 2:
+        ((reason, _),) = audit.dropped.most_common(1)
+        if reason == NO_KNOWN_ROLE:
+            roles = ", ".join(repr(role[:40]) for role, _ in audit.unknown_roles.most_common(3))
+            return f"write user, assistant or system for the role {roles}"
+        if reason.startswith(OTHER_LANGUAGE):
+            return "give another --lang, or --lang all"
+        if reason in WAYS_OUT:
+            return WAYS_OUT[reason]
+    if key == "path":
+        return f"give at least {FEW_DOCUMENTS} different conversations"
+    return f"give at least {FEW_DOCUMENTS} conversations with different first messages"
 
 
 def shares(index: dict[str, Any]) -> dict[str, float]:

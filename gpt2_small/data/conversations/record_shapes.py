@@ -13,6 +13,7 @@ Shape: TypeAlias = Callable[[Record], RawConversation]
 OASST = "oasst"
 SHOWN_FIELDS = 20
 FROM = (OASST, "messages", "sharegpt", "alpaca")
+TEXT_FIELDS = ("content", "value", "text")  # of a turn, in one format or another
 
 
 class BadRow(ValueError):
@@ -116,7 +117,18 @@ def _turns(found: list[Any], role: str, content: str) -> Iterator[RawTurn]:
         weight = turn.get("weight", turn.get("loss_weight"))
         if weight not in (None, 0, 1):
             raise BadRow(f"its turn {number} has the weight {weight!r}, which is neither 0 nor 1")
+        _check_content(turn, content, number)
         yield RawTurn(turn[role], text_of(turn.get(content)), is_trained=weight != 0)
+
+
+def _check_content(turn: Record, content: str, number: int) -> None:
+    """Refuse a turn with a number for its text, or with its text in another field."""
+    if isinstance(turn.get(content), int | float):
+        raise BadRow(f"its turn {number} has the {content} {turn[content]!r}, which is not a text")
+    if content not in turn:
+        for other in TEXT_FIELDS:
+            if isinstance(turn.get(other), str):
+                raise BadRow(f"its turn {number} has {other!r} instead of {content!r}")
 
 
 def _list(row: Record, *names: str) -> list[Any]:

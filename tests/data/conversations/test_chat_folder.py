@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from chat_folders import END, USER, independent, prepared, rows
+from conversation_sources import message, write_lines
+from shard_folders import share_of_hash
 
 from gpt2_small.data.conversations.chat_folder import INDEX, Chats, open_chats
 from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
@@ -99,6 +101,72 @@ def test_a_split_without_conversations_is_refused_with_the_counts_of_dropped_one
 ) -> None:
     with pytest.raises(UserError, match=r"is left for training: 60 .* dropped: longer"):
         prepared(tmp_path, max_length=4)
+
+
+def prepared_rows(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Path:
+    write_lines(folder / "some.jsonl", rows)
+    given = ChatOptions(tokenizer="byte-chat", **options)
+    return prepare_chats(str(folder / "some.jsonl"), folder / "chats", given).folder
+
+
+def turns(*texts: Any, roles: tuple[str, ...] = ("user", "assistant")) -> dict[str, Any]:
+    """Return a row of messages."""
+    pairs = zip(roles, texts, strict=True)
+    return {"messages": [{"role": role, "content": text} for role, text in pairs]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "sentence"),
+    [
+        ([turns("a", "b")], {}, r"validation: 1 was read; give at least 10 conversations with dif"),
+        (
+            [turns("a", "b")],
+            {"validation_share": 0.5},
+            r"training: 1 was read; give at least 10 conversations with different first messages$",
+        ),
+        (
+            [turns("a", "b")] * 20,
+            {"split": "path"},
+            r"20 were read; give at least 10 different conversations$",
+        ),
+        (
+            [turns(f"{n}", "word " * 9) for n in range(20)],
+            {"max_length": 5},
+            r"dropped: longer than --max-length: 20; give a larger --max-length$",
+        ),
+        (
+            [turns(f"{n}", "b", roles=("user", "bot")) for n in range(20)],
+            {},
+            r"write user, assistant or system for the role 'bot'$",
+        ),
+        ([turns("a", None)] * 20, {}, r"give conversations whose turns are texts$"),
+        ([turns("a", "")] * 20, {}, r"in which the assistant answers the user$"),
+        ([message("a"), message("aa", "a", 0)], {"lang": "de"}, r"another --lang, or --lang all$"),
+    ],
+)
+def test_the_way_out_of_a_split_without_conversations_is_that_of_its_cause(
+    rows: list[dict[str, Any]], options: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        prepared_rows(tmp_path, rows, **options)
+
+
+@pytest.mark.parametrize("count", [10, 20])
+def test_the_tenth_conversation_is_held_out_if_no_other_is(count: int, tmp_path: Path) -> None:
+    rows = [turns(f"question {n}", "b") for n in range(count)]
+    folder = prepared_rows(tmp_path, [*rows, rows[9]], validation_share=1e-9)
+    chats = open_chats(folder)
+    assert first_messages(chats, "val") == {b"question 9"}
+    assert (len(chats.train), len(chats.val)) == (count - 1, 2)
+
+
+def test_the_tenth_conversation_is_not_held_out_if_another_is(tmp_path: Path) -> None:
+    rows = [turns(f"question {n}", "b") for n in range(40)]
+    chats = open_chats(prepared_rows(tmp_path, rows, validation_share=0.1))
+    expected = {
+        text.encode() for text in (f"question {n}" for n in range(40)) if share_of_hash(text) < 0.1
+    }
+    assert first_messages(chats, "val") == expected != set()
 
 
 def damage(folder: Path, rng: random.Random) -> str:

@@ -26,6 +26,18 @@ from gpt2_small.errors import UserError
             ['{"messages": [{"role": "user", "content": "x", "weight": 0.5}]}'],
             r"its turn 1 has the weight 0.5, which is neither 0 nor 1",
         ),
+        (
+            ['{"messages": [{"role": "user", "content": 5}]}'],
+            r"its turn 1 has the content 5, which is not a text",
+        ),
+        (
+            ['{"messages": [{"role": "user", "text": "x"}]}'],
+            r"its turn 1 has 'text' instead of 'content'",
+        ),
+        (
+            ['{"conversations": [{"from": "human", "content": "x"}]}'],
+            r"its turn 1 has 'content' instead of 'value'",
+        ),
         (['{"instruction": 3, "output": "x"}'], r"its instruction or its output is not a text"),
         (
             ['{"instruction": "a", "output": "x", "history": [1]}'],
