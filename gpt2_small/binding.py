@@ -1,5 +1,6 @@
 """Bind the solution that everything runs on: the reference, or a learner's file."""
 
+import codecs
 import dataclasses
 import hashlib
 import os
@@ -281,13 +282,20 @@ def read(path: Path) -> bytes:
     return python_of(path, source)
 
 
+def _wrong_encoding(source: bytes) -> str:
+    """What shows that bytes are no text that Python reads; empty if nothing does."""
+    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "begins as UTF-16 does"
+    return "contains null bytes" if b"\0" in source else ""
+
+
 def python_of(path: Path, source: bytes) -> bytes:
     """The Python code in a file's bytes; of a notebook or its export, what the parts need.
 
     Raises UserError for other content.
     """
-    if b"\0" in source:
-        raise UserError(f"{path} is not a Python file: it contains null bytes")
+    if wrong := _wrong_encoding(source):
+        raise UserError(f"{path} is not a Python file: it {wrong}; save it as UTF-8")
     if notebooks.is_notebook(path):
         source = notebooks.python_of(path, source)
     elif not notebooks.is_export(source):

@@ -20,7 +20,8 @@ def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
         place = path if error.filename in (None, file) else error.filename
         is_python = path.suffix in ("", ".py", ".ipynb")
         kind = "" if is_python else f"{path} is not a Python file: "
-        return f"{kind}{place}, {notebooks.place(source, error.lineno or 1)}: {error.msg}"
+        advice = "; save the file as UTF-8" if "codec can't decode" in error.msg else ""
+        return f"{kind}{place}, {notebooks.place(source, error.lineno or 1)}: {error.msg}{advice}"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == file]
     place = f"{path}, {notebooks.place(source, lines[-1] or 1)}" if lines else path

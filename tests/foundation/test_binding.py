@@ -48,7 +48,10 @@ BROKEN = {
     "an unwritten body": ("def f():\n", "my_gpt2.py, line 1: expected an indented block"),
     "exit()": ("import sys\nsys.exit(0)\n", "line 2: the file calls exit()"),
     "exit(3)": ("raise SystemExit(3)\n", "line 1: the file calls exit()"),
-    "null bytes": ("x = 1\n\0", "my_gpt2.py is not a Python file: it contains null bytes"),
+    "null bytes": (
+        "x = 1\n\0",
+        "my_gpt2.py is not a Python file: it contains null bytes; save it as UTF",
+    ),
     "a syntax error elsewhere": (
         "compile('(', 'other.py', 'exec')\n",
         "other.py, line 1: '\\(' was never closed",
@@ -99,7 +102,7 @@ def test_a_relative_import_is_refused_with_its_replacement(learner):
 
 def test_a_file_that_is_not_utf8_is_refused_in_one_sentence(learner):
     learner.write_bytes("x = 1\ny = 'café'\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"my_gpt2\.py, line \d: .*utf-8"):
+    with pytest.raises(UserError, match=r"my_gpt2\.py, line \d: .*utf-8.*; save the file"):
         gpt2_small.load(learner)
 
 

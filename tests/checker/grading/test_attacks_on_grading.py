@@ -155,12 +155,22 @@ def test_too_deeply_nested_code_is_reported_in_one_sentence_and_the_next_file_is
     assert check_text(tmp_path, reference_with(), "LayerNorm").exit_code == 0
 
 
-@pytest.mark.parametrize("content", [LAYER_NORM.encode("utf-16"), LAYER_NORM.encode() + b"\0"])
-def test_a_text_with_null_bytes_is_listed_as_not_graded(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (LAYER_NORM.encode("utf-16"), "begins as UTF-16 does"),
+        (b"\xff\xfe" + LAYER_NORM.encode(), "begins as UTF-16 does"),
+        (LAYER_NORM.encode() + b"\0", "contains null bytes"),
+    ],
+)
+def test_a_text_in_another_encoding_is_listed_as_not_graded_with_the_way_out(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
     (tmp_path / "ann.py").write_bytes(content)
     (tmp_path / "bob.py").write_text(LAYER_NORM)
     problems = {one.student: one.problem for one in submissions(tmp_path)}
-    assert problems == {"ann": "is not a Python file: it contains null bytes", "bob": None}
+    problem = f"is not a Python file: it {what}; save it as UTF-8"
+    assert problems == {"ann": problem, "bob": None}
 
 
 @pytest.mark.parametrize(

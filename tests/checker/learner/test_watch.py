@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from gpt2_small import UserError, binding
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.learner.watching import watcher as watch
 from gpt2_small.checker.learner.watching.background_check import CheckMessage
@@ -164,6 +165,23 @@ def test_when_every_part_passes_they_are_checked_together_once_and_celebrated(
     settle(watched_file)
     assert watched_file._background.asked[2:] == [[PARTS]]
     assert any("You have written GPT-2" in line for line in screen_of(terminal))
+
+
+def test_a_save_in_another_encoding_is_refused_in_the_words_of_check(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(exercises.skeleton())
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
+    settle(watched_file)
+    file.write_bytes(exercises.skeleton().encode("utf-16"))
+    settle(watched_file)
+    with pytest.raises(UserError, match="save it as UTF-8") as refused:
+        binding.read(file)
+    assert watched_file.state.problem == str(refused.value)
+    assert "save it as UTF-8" in " ".join(screen_of(terminal))
+    file.write_text(exercises.skeleton())
+    settle(watched_file)
+    assert watched_file.state.problem is None
 
 
 def test_a_screen_is_never_taller_than_the_terminal_and_ends_with_the_keys(

@@ -20,10 +20,12 @@ class Saved:
     """A new version of the file; for a notebook, the code of its cells.
 
     sha256: the file's hash.
+    problem: why it is no Python text or notebook; empty if it is one.
     """
 
     text: bytes
     sha256: str = field(default="", compare=False)
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class SavedFile:
             content = self.path.read_bytes()
         except OSError:
             return self._miss()
-        text = self._python(content)
+        text, problem = self._python(content)
         self._missed = 0
         if text == self._text:
             self._signature, self._inode, self._unfinished = signature, stat.st_ino, 0
@@ -72,13 +74,14 @@ class SavedFile:
                 return None
         self._signature, self._inode, self._unfinished = signature, stat.st_ino, 0
         self._text = text
-        return Saved(text, hashlib.sha256(content).hexdigest())
+        return Saved(text, hashlib.sha256(content).hexdigest(), problem)
 
-    def _python(self, content: bytes) -> bytes:
+    def _python(self, content: bytes) -> tuple[bytes, str]:
+        """The code of the file, and why it has none; half-saved, it may have none for a moment."""
         try:
-            return binding.python_of(self.path, content)
-        except UserError:
-            return b"" if notebooks.is_notebook(self.path) else content  # half-saved
+            return binding.python_of(self.path, content), ""
+        except UserError as error:
+            return b"" if notebooks.is_notebook(self.path) else content, str(error)
 
     def _miss(self) -> Gone | None:
         self._missed += 1

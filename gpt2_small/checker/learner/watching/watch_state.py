@@ -92,6 +92,11 @@ class FileState:
             )
         return [Notice("gone", text=self.problem)]
 
+    def is_unreadable(self, problem: str) -> list[Notice]:
+        """Record that the file is no Python text."""
+        self.problem = problem
+        return [Notice("error", text=problem)]
+
     def take_result(self, result: Result) -> list[Notice]:
         """Record the first failure of a part whose check is running."""
         part = result.component

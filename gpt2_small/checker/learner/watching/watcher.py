@@ -81,6 +81,9 @@ class Watch:
             if is_python(seen.text):
                 self._text = seen.text
             self.state.saved(seen.sha256, changed)
+            if seen.problem:
+                self._background.ask([])
+                return self.state.is_unreadable(seen.problem)
             others = [part for part in self.state.parts if part not in changed]
             self._background.ask([[part] for part in (*changed, *others)])
             self._asked_for_all = False
