@@ -91,7 +91,8 @@ class ExerciseSet:
         )
 
     def in_learning_order(self, names: Iterable[str]) -> list[str]:
-        """These parts, each once, in learning order. Raises UserError for an unknown name."""
+        """These parts, or one, each once, in learning order. Raises UserError for another name."""
+        names = [names] if isinstance(names, str) else names
         wanted = {self.find_part(name) for name in names}
         return [part for part in self.parts if part in wanted]
 

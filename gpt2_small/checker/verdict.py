@@ -64,7 +64,7 @@ class PartReport:
     location: tuple[str, ...] = ()
 
 
-@dataclass
+@dataclass(repr=False)
 class Verdict:
     """A file, its hash, and the results of its checks in learning order.
 
@@ -80,9 +80,18 @@ class Verdict:
     reports: dict[str, PartReport] = field(default_factory=dict)
     error: str | None = None
     all_parts: tuple[str, ...] = PARTS
-    source: bytes = field(default=b"", repr=False)
+    source: bytes = b""
     remarks: list[str] = field(default_factory=list)
     accesses: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """One line, because a notebook shows the last value of a cell."""
+        if self.error is not None:
+            return f"<Verdict of {self.solution}: {self.error}>"
+        parts, left = self.parts(), self.first_to_mend()
+        done = sum(self.state_of(part) == "passed" for part in parts)
+        next_part = "" if left is None else f"; next: {left}"
+        return f"<Verdict of {self.solution}: {done} of {len(parts)} parts done{next_part}>"
 
     def place(self, line: int) -> str:
         """Format a line's place: `line 14`, or `code cell 3, line 5`."""

@@ -23,18 +23,19 @@ _DEFINES = (ast.ClassDef, ast.FunctionDef, ast.Import, ast.ImportFrom)
 
 
 def check(
-    path: str | Path | None = None, parts: Iterable[str] | None = None, *, seed: int = 0
+    path: str | Path | None = None, parts: str | Iterable[str] | None = None, *, seed: int = 0
 ) -> Verdict:
     """Check a file, or the parts defined in this notebook's cells, and print the result.
 
     path: a Python file or a notebook; default: the bound file, else the lesson's file that this
         notebook has loaded, else the executed cells.
-    parts: names such as LayerNorm; default: those that are defined.
+    parts: a name such as LayerNorm, or several; default: those that are defined.
     seed: for the checks' random inputs.
 
     The check runs in separate processes and changes nothing here. Raises UserError if there is
     nothing to check.
     """
+    _refuse_part(path)
     module = sys.modules.get(binding.BOUND_MODULE)
     if path is None and module is not None and not binding.is_reference(module):
         path = binding.solution_path(module)
@@ -45,6 +46,14 @@ def check(
         file = Path(folder) / "notebook.py"
         file.write_bytes(code_run())
         return _checked(file, "this notebook", parts, seed)
+
+
+def _refuse_part(path: str | Path | None) -> None:
+    """Raises UserError for a part's name in place of a file."""
+    if str(path) in GPT2.parts and not Path(str(path)).exists():
+        raise UserError(
+            f"there is no file {path}; to check that part: gpt2_small.check(parts=['{path}'])"
+        )
 
 
 def _namespace() -> dict[str, Any]:

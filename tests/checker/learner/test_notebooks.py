@@ -98,6 +98,20 @@ def test_check_in_a_notebook_checks_the_last_text_of_each_cell(run, capsys) -> N
     verdict = gpt2_small.check(parts=["LayerNorm"])
     assert verdict.exit_code == 0
     assert "LayerNorm holds" in capsys.readouterr().out
+    assert repr(verdict) == "<Verdict of this notebook: 1 of 1 parts done>"
+
+
+def test_check_takes_one_part_by_its_name(run, capsys) -> None:
+    run("import torch\nfrom torch import nn", LAYER_NORM)
+    verdict = gpt2_small.check(parts="LayerNorm")
+    assert verdict.parts() == ["LayerNorm"]
+    assert repr(verdict) == "<Verdict of this notebook: 0 of 1 parts done; next: LayerNorm>"
+
+
+def test_check_of_a_part_in_place_of_a_file_names_the_right_argument(run) -> None:
+    run()
+    with pytest.raises(UserError, match=r"no file MLP; .*gpt2_small\.check\(parts=\['MLP'\]\)"):
+        gpt2_small.check("MLP")
 
 
 def test_check_outside_a_notebook_asks_for_a_file(run) -> None:
