@@ -26,6 +26,10 @@ STORIES = "stories"
 TEXTS = ("ctx", "ctx_a", "ctx_b", "activity_label")
 
 
+class Inexpressible(UserError):
+    """Questions whose text has words that the vocabulary lacks."""
+
+
 @dataclass(frozen=True)
 class Question:
     """A question: the context, whole and in two parts, its label, the endings and the answer."""
@@ -195,9 +199,13 @@ def check_scorable(
 ) -> list[EncodedQuestion]:
     """Encode questions, and check that they fit n_ctx tokens.
 
-    Raises UserError for an ending that is empty or longer than n_ctx.
+    Raises UserError for an ending that is empty or longer than n_ctx, and Inexpressible for a text
+    with words that the vocabulary lacks.
     """
-    prepared = [encode_question(question, definition, tokenizer) for question in questions]
+    try:
+        prepared = [encode_question(question, definition, tokenizer) for question in questions]
+    except UserError as error:
+        raise Inexpressible(str(error)) from error
     for each in prepared:
         for ending in each.endings:
             if not each.context or not ending or len(ending) > n_ctx:
@@ -220,6 +228,7 @@ def answer(
     total: Callable[[list[float]], list[float]] = lambda sums: sums,
     is_packed: bool | None = None,
     progress: Callable[[int], None] | None = None,
+    encoded: Sequence[EncodedQuestion] | None = None,
 ) -> ChoiceResult:
     """Answer questions with a model.
 
@@ -227,11 +236,15 @@ def answer(
     total: sums a list of numbers over all processes; the identity for one process.
     is_packed: as in `ContinuationScorer`.
     progress: called with the number of endings scored so far.
+    encoded: the questions as `check_scorable` returned them.
 
-    Raises UserError for an ending that is empty or longer than n_ctx.
+    Raises UserError as `check_scorable` does.
     """
-    share = questions[rank::world_size]
-    prepared = check_scorable(share, definition, tokenizer, model.config.n_ctx)
+    share = slice(rank, None, world_size)
+    if encoded is None:
+        prepared = check_scorable(questions[share], definition, tokenizer, model.config.n_ctx)
+    else:
+        prepared = list(encoded[share])
     requests = [(each.context, ending) for each in prepared for ending in each.endings]
     scores = iter(ContinuationScorer(model, is_packed=is_packed).score(requests, progress=progress))
     sums = [0.0] * 5

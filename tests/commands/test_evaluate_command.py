@@ -82,6 +82,38 @@ def test_questions_about_the_stories_need_no_file(
     assert "completion: 40 questions" in ran.out
 
 
+def test_a_definition_whose_prompt_the_vocabulary_lacks_is_left_out_by_default(
+    run: Callable[..., Ran], a_story_run: Path
+) -> None:
+    flags = ("--choices", "stories", "--limit", "10", "--json", "out.json")
+    ran = run("evaluate", "run", *flags)
+    assert ran.code == 0, ran.err
+    assert "harness: left out" in ran.out
+    assert set(json.loads(Path("out.json").read_text())["choices"]) == {"completion"}
+
+
+@pytest.mark.parametrize("definition", ["harness", "both"])
+def test_a_chosen_definition_whose_prompt_the_vocabulary_lacks_is_refused(
+    run: Callable[..., Ran], a_story_run: Path, definition: str
+) -> None:
+    ran = run("evaluate", "run", "--choices", "stories", "--definition", definition)
+    assert ran.code == 2
+    assert "the prompt of harness has words that the vocabulary lacks" in ran.err
+    assert ran.err.endswith("; give --definition completion\n")
+
+
+def test_questions_with_a_word_that_the_vocabulary_lacks_are_refused_by_that_word(
+    run: Callable[..., Ran], a_story_run: Path
+) -> None:
+    row = {"ctx": "Zebras", "endings": ["a", "b"], "label": 0}
+    Path("q.jsonl").write_text(json.dumps(row))
+    for flags in ([], ["--definition", "harness"]):
+        ran = run("evaluate", "run", "--choices", "q.jsonl", *flags)
+        assert ran.code == 2
+        assert "lacks the word 'zebras'" in ran.err.lower()
+        assert "--definition" not in ran.err
+
+
 def words(question: dict[str, Any], ending: str) -> list[str]:
     return split_words(f"{question['ctx']} {ending}")
 

@@ -63,7 +63,7 @@ def evaluate(
 
     Example: gpt2-small evaluate runs/stories --data stories.txt
     """
-    chosen_definition = checked_definition(definition)
+    check_definition(definition)
     check_flags(
         {"--data": data, "--stride": stride, "--column": column},
         {"--choices": choices, "--definition": definition, "--limit": limit},
@@ -81,10 +81,11 @@ def evaluate(
     for line in (described(loaded.name, chosen_device), *loaded.remarks):
         print_line(line)
     report: dict[str, Any] = {"format": FORMAT, "model": model, "dtype": dtype}
+    encoded = {} if questions is None else encode_questions(loaded, questions, definition)
     if data is not None:
         report |= print_text_score(loaded, data, stride, column)
     if questions is not None:
-        report |= score_choices(loaded, questions, chosen_definition)
+        report |= score_choices(loaded, questions, encoded)
     if json_path is not None:
         from gpt2_small.files.atomic import write_atomically
 
@@ -103,15 +104,12 @@ def check_flags(of_texts: dict[str, Any], of_choices: dict[str, Any]) -> None:
                 raise UserError(f"{flag} is for {first}; leave it out")
 
 
-def checked_definition(name: str | None) -> str:
-    """The definition of accuracy, both if left out. Raises UserError for an unknown one."""
-    if name is None:
-        return "both"
-    if name not in DEFINITION_CHOICES:
+def check_definition(name: str | None) -> None:
+    """Raises UserError for an unknown definition of accuracy."""
+    if name is not None and name not in DEFINITION_CHOICES:
         known = f"give one of {', '.join(DEFINITION_CHOICES)}"
         guess = did_you_mean(name, DEFINITION_CHOICES, otherwise=known)
         raise UserError(f"definition is {name!r}; {guess}")
-    return name
 
 
 def print_text_score(
@@ -175,16 +173,50 @@ def windows_in_words(n_ctx: int, stride: int) -> str:
     return f"each token after at least {least:,} of {n_ctx:,}, or all that come before it"
 
 
-def score_choices(loaded: "LoadedModel", questions: Any, definition: str) -> dict[str, Any]:
-    """Answer multiple-choice questions, print the results and return their fields."""
-    from gpt2_small.evaluation.choices import DEFINITIONS, answer
+def encode_questions(
+    loaded: "LoadedModel", questions: Any, definition: str | None
+) -> dict[str, Any]:
+    """Encode the questions by the definition, or by each that the vocabulary can express.
 
-    names = DEFINITIONS if definition == "both" else (definition,)
+    Raises UserError for a chosen definition whose prompt has words that the vocabulary lacks.
+    """
+    from gpt2_small.evaluation.choices import DEFINITIONS, Inexpressible, check_scorable
+
+    tokenizer, n_ctx = loaded.tokenizer, loaded.model.config.n_ctx
+    names = DEFINITIONS if definition in (None, "both") else (definition,)
+    found: dict[str, Any] = {}
+    for name in names:
+        try:
+            found[name] = check_scorable(questions, name, tokenizer, n_ctx)
+        except Inexpressible as error:
+            # Without the prompt; it fails for words of the questions themselves.
+            check_scorable(questions, "completion", tokenizer, n_ctx)
+            leave_out(name, error, is_chosen=definition is not None)
+    return found
+
+
+def leave_out(name: str, error: UserError, *, is_chosen: bool) -> None:
+    """Say that a definition is left out. Raises UserError if the user chose it."""
+    reason = str(error).rpartition("; ")[0] or str(error)
+    if is_chosen:
+        raise UserError(
+            f"the prompt of {name} has words that the vocabulary lacks ({reason}); give "
+            "--definition completion"
+        ) from error
+    print_line(f"{name}: left out, its prompt cannot be encoded: {reason}")
+
+
+def score_choices(loaded: "LoadedModel", questions: Any, encoded: dict[str, Any]) -> dict[str, Any]:
+    """Answer multiple-choice questions, print the results and return their fields."""
+    from gpt2_small.evaluation.choices import answer
+
     found: dict[str, Any] = {}
     begun = time.perf_counter()
-    for name in names:
+    for name, prepared in encoded.items():
         with counting("endings") as count:
-            result = answer(loaded.model, loaded.tokenizer, questions, name, progress=count)
+            result = answer(
+                loaded.model, loaded.tokenizer, questions, name, progress=count, encoded=prepared
+            )
         print_line(f"{name}: {result.examples:,} questions")
         print_rows(
             [
