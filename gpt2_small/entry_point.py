@@ -10,6 +10,7 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import typer
 
@@ -120,8 +121,10 @@ def _about_the_solution(error: Exception) -> str | None:
         frames = traceback.extract_tb(error.__traceback__)
         own = [index for index, frame in enumerate(frames) if frame.filename == path]
         kit = str(Path(__file__).parent)
-        if binding.is_reference(solution) or not own or path is None:
+        if binding.is_reference(solution) or path is None:
             return None
+        if not own:
+            return _about_a_value(error, solution, path)
         if any(frame.filename.startswith(kit) for frame in frames[own[-1] + 1 :]):
             return None
         place, message = frames[own[-1]], " ".join(str(error).split())
@@ -130,6 +133,18 @@ def _about_the_solution(error: Exception) -> str | None:
             f"gpt2-small check {shell_word(path)} judges its parts"
         )
     return None
+
+
+def _about_a_value(error: Exception, solution: ModuleType, path: str) -> str | None:
+    """The first part that is a value in place of a class or function, if the kit called one."""
+    if not isinstance(error, TypeError) or not str(error).endswith("is not callable"):
+        return None
+    values = {name: vars(solution).get(name, callable) for name in binding.SOLUTION_NAMES}
+    wrong = [name for name, value in values.items() if not callable(value)]
+    if not wrong:
+        return None
+    kind = type(values[wrong[0]]).__name__
+    return f"{path}: {wrong[0]} is of type {kind}; write it as a class or function"
 
 
 def _about_a_path(error: RuntimeError | OSError) -> str | None:

@@ -322,6 +322,12 @@ def test_each_command_refuses_an_empty_file_in_one_sentence_with_the_way_out(lea
     assert "run without this file, on the reference" in printed
 
 
+def test_a_value_in_place_of_a_part_is_refused_in_one_sentence(learner):
+    code, printed = failure_of(COMMANDS["sample"], learner, "sample = 5\n")
+    sentence = f"{learner}: sample is of type int; write it as a class or function"
+    assert (code, printed) == (1, f"error: {sentence}\n")
+
+
 def test_a_missing_part_leaves_probes_and_the_checkers_modules_as_they_are(learner):
     module = gpt2_small.load(learner)
     assert getattr(module, "sample", None) is None
