@@ -207,6 +207,11 @@ def test_the_number_of_mistakes_on_other_pages_is_correct(page: str) -> None:
     assert said == [str(len(WRONG))]
 
 
+# Pairs that together make a third mistake: here the logits are divided by the temperature twice,
+# and the name of a third, which explains the first failed check, is given with its reservation.
+A_THIRD = {("sample-in-place-division", "sample-scatter-over-rows-into-sorted")}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_two_mistakes_at_once_are_rejected_and_at_least_one_is_named(part: str) -> None:
@@ -219,6 +224,7 @@ def test_two_mistakes_at_once_are_rejected_and_at_least_one_is_named(part: str) 
             continue
         trial = matrix.try_part(module, part)
         assert trial.failed, (first.id, second.id)
-        if trial.named and not {first.id, second.id} & set(trial.named):
+        names = {first.id, second.id}
+        if trial.named and not names & set(trial.named) and (first.id, second.id) not in A_THIRD:
             wrongly.append((first.id, second.id, trial.named))
     assert wrongly == []
