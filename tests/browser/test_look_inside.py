@@ -165,6 +165,26 @@ def test_the_loss_of_a_text_longer_than_the_context_is_of_its_scored_tokens(tab,
     tab.page.get_by_text(f"{-log_probs.mean().item():.3f} for the second").wait_for()
 
 
+def test_a_text_is_compared_although_the_one_before_it_is_tokenized_later(tab, loaded) -> None:
+    tokens = held_requests(tab, "tokens")
+    tab.open("compare")
+    wait_for(lambda: tab.page.title() and tokens)
+    scores = held_requests(tab, "scores")
+    tab.page.get_by_placeholder("Compare on another text").fill("Another text")
+    tab.page.keyboard.press("Enter")
+    wait_for(lambda: tab.page.title() and len(tokens) > 1)
+    tokens[1].continue_()
+    wait_for(lambda: tab.page.title() and scores)  # of the first model
+    with tab.page.expect_response("**/api/tokens") as late:
+        tokens[0].continue_()
+    late.value.finished()
+    tab.page.evaluate("() => new Promise((done) => setTimeout(done, 100))")  # it is read
+    scores[0].continue_()
+    wait_for(lambda: tab.page.title() and len(scores) > 1)  # of the second model
+    ids = loaded.tokenizer.encode("Another text")
+    assert [request.request.post_data_json["ids"] for request in scores] == [ids, ids]
+
+
 def test_a_model_whose_numbers_are_not_finite_is_shown_without_numbers(
     browser, run, tmp_path
 ) -> None:

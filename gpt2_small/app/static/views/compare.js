@@ -84,25 +84,22 @@ export class CompareView {
     this.#score();
   }
 
-  async #other() {
-    try {
-      this.ids = (await tokenized(this.sides.a.key, this.own.value)).map((token) => token.id);
-      await this.#score();
-    } catch (error) {
-      this.status.textContent = sentence(error);
-    }
+  #other() {
+    return this.#score(this.own.value);
   }
 
-  async #score() {
+  /** Compare the models on a text; without one, on the text of before. A later call ends this one. */
+  async #score(text = "") {
     this.scoring?.abort();
     const control = new AbortController();
     this.scoring = control;
     try {
-      if (!this.ids || !this.own.value) this.ids = store.ids();
-      if (!this.ids.length) this.ids = (await tokenized(this.sides.a.key, "Once upon a time")).map((token) => token.id);
+      const ids = await this.#idsOf(text);
+      control.signal.throwIfAborted();
+      this.ids = ids;
       for (const at of Object.values(this.sides)) {
         const found = [];
-        for await (const items of lines("scores", { model: at.key, ids: this.ids }, control.signal)) found.push(...items);
+        for await (const items of lines("scores", { model: at.key, ids }, control.signal)) found.push(...items);
         at.tokens = found;
       }
     } catch (error) {
@@ -113,6 +110,12 @@ export class CompareView {
     this.status.textContent = a.tokens.length > 1 ? `Loss: ${fixed(meanLoss(a.tokens))} nats a token for the first, ${fixed(meanLoss(b.tokens))} for the second.` : "";
     this.view.show(b.tokens, (token, n) => change(difference(token.lp, a.tokens[n].lp)));
     this.#select(Math.min(this.view.tokens.length - 1, Math.max(1, this.selected ?? this.#mostChanged())));
+  }
+
+  async #idsOf(text) {
+    const kept = this.ids && this.own.value ? this.ids : store.ids();
+    if (!text && kept.length) return kept;
+    return (await tokenized(this.sides.a.key, text || "Once upon a time")).map((token) => token.id);
   }
 
   #mostChanged() {
