@@ -1,6 +1,5 @@
 """Bind the solution that everything runs on: the reference, or a learner's file."""
 
-import codecs
 import dataclasses
 import hashlib
 import os
@@ -21,7 +20,7 @@ from gpt2_small.errors import (
 from gpt2_small.file_environment import prepared
 from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.notebook_definitions import needed_code
-from gpt2_small.solution_errors import explain
+from gpt2_small.solution_errors import explain, wrong_encoding
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
 # Not the name of any file, in a checkout or a wheel, so that only `bind` registers this module.
@@ -282,19 +281,12 @@ def read(path: Path) -> bytes:
     return python_of(path, source)
 
 
-def _wrong_encoding(source: bytes) -> str:
-    """What shows that bytes are no text that Python reads; empty if nothing does."""
-    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "begins as UTF-16 does"
-    return "contains null bytes" if b"\0" in source else ""
-
-
 def python_of(path: Path, source: bytes) -> bytes:
     """The Python code in a file's bytes; of a notebook or its export, what the parts need.
 
     Raises UserError for other content.
     """
-    if wrong := _wrong_encoding(source):
+    if wrong := wrong_encoding(source):
         raise UserError(f"{path} is not a Python file: it {wrong}; save it as UTF-8")
     if notebooks.is_notebook(path):
         source = notebooks.python_of(path, source)

@@ -1,6 +1,7 @@
 """Explain an exception from a solution file's code in one sentence, with its line and advice."""
 
 import ast
+import codecs
 import traceback
 from pathlib import Path
 
@@ -64,3 +65,10 @@ def _import_advice(path: Path, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and package:
         return f"; install {package}, or set PYTHONPATH to its folder"
     return ""
+
+
+def wrong_encoding(source: bytes) -> str:
+    """What shows that bytes are no text that Python reads; empty if nothing does."""
+    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "begins as UTF-16 does"
+    return "contains null bytes" if b"\0" in source else ""
